@@ -1,0 +1,107 @@
+"""Files and folders that are either whole or absent: temporary name, fsync, rename."""
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from adaptive_nerf.common.errors import DiskFull, OutputExists
+
+OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+
+
+@contextlib.contextmanager
+def disk_full_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in OUT_OF_SPACE:
+            raise DiskFull(path) from error
+        raise
+
+
+def fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write the file whole or not at all; an older one stays until the new one is safe on the disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with disk_full_named(path):
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def is_temporary(path: Path) -> bool:
+    """Left behind by a process that was killed while it wrote."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def partial_folder(target: Path) -> Path:
+    """Where a folder is built before it gets its name; the next run of the same command finds it again."""
+    return target.with_name(f".{target.name}.partial")
+
+
+def refuse_existing(target: Path, force: bool) -> None:
+    if target.exists() and not force:
+        raise OutputExists(target)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring every file of a finished folder to the disk, and drop what killed writers left in it."""
+    for path in sorted(folder.rglob("*")):
+        if is_temporary(path):
+            path.unlink()
+        elif path.is_dir():
+            fsync_folder(path)
+        else:
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+    fsync_folder(folder)
+
+
+def publish_folder(partial: Path, target: Path) -> None:
+    """Give a finished folder its name. An older one is exchanged in one step, then removed."""
+    with disk_full_named(target):
+        sync_tree(partial)
+        if target.exists():
+            exchange(partial, target)
+            shutil.rmtree(partial)
+        else:
+            partial.rename(target)
+        fsync_folder(target.parent)
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Swap two paths atomically (Linux renameat2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    arguments = (AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE)
+    if libc.renameat2(*arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(first), None, str(second))

@@ -1,0 +1,62 @@
+"""What every command shares: help that teaches, exit codes 0/1/2, one clear line for an error.
+
+Exit codes: 0 done, 1 the work failed, 2 the input or the command line was wrong. 130 after Ctrl-C.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from adaptive_nerf.common.atomic_files import OUT_OF_SPACE
+from adaptive_nerf.common.errors import AdaptiveNerfError, DiskFull
+from adaptive_nerf.common.progress import say
+
+
+class TeachingFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Keeps the lines of the description, and names every default that is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False) or not action.help:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def parser(description: str, examples: str = "") -> argparse.ArgumentParser:
+    """A parser whose help ends in examples that can be pasted."""
+    epilog = f"examples:\n{examples}" if examples else None
+    return argparse.ArgumentParser(description=description, epilog=epilog, formatter_class=TeachingFormatter,
+                                   allow_abbrev=False)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command and leave with its exit code."""
+    try:
+        main()
+        code = 0
+        sys.stdout.flush()
+    except AdaptiveNerfError as error:
+        say(f"error: {error}")
+        code = error.exit_code
+    except KeyboardInterrupt:
+        say("stopped; run the same command again to go on")
+        code = 130
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        if error.errno not in OUT_OF_SPACE:
+            raise
+        say(f"error: {DiskFull(error.filename or 'the output')}")
+        code = 2
+    sys.exit(code)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,124 @@
+"""One photo of a prepared scene: its metadata file, its picture, its valid pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.tensor_files import load_dict
+from adaptive_nerf.geometry.cameras import Camera
+from adaptive_nerf.geometry.frames import FrameName
+from adaptive_nerf.geometry.types import Array
+
+PICTURE_SUFFIXES = (".jpg", ".JPG", ".jpeg", ".JPEG", ".png", ".PNG")
+LARGEST_ROTATION_ERROR = 1e-3
+
+
+@dataclass(frozen=True)
+class Photo:
+    photo_id: int
+    split: str  # train, val, or the tag of a later flight
+    name: str  # the original file name, or that of the picture where nothing tells
+    metadata_path: Path
+    image_path: Path
+    valid_path: Path | None
+    width: int
+    height: int
+    c2w_scene: Array  # [3, 4] float64: RUB axes, scene units
+    intrinsics: tuple[float, float, float, float]  # fx, fy, cx, cy in full-size pixels
+    captured_at: str | None = None
+    camera_id: int | None = None
+
+    @property
+    def stem(self) -> str:
+        return f"{self.photo_id:06d}"
+
+    def camera(self, metres_per_unit: float) -> Camera:
+        fx, fy, cx, cy = self.intrinsics
+        return Camera(self.width, self.height, fx, fy, cx, cy, self.c2w_scene, FrameName.SCENE, metres_per_unit)
+
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """sRGB bytes at the size the picture is stored in. [h, w, 3]"""
+        return read_picture(self.image_path)
+
+    def valid_pixels(self) -> npt.NDArray[np.bool_]:
+        """Where the photo has a picture, at full size. [height, width]"""
+        if self.valid_path is None:
+            return np.ones((self.height, self.width), bool)
+        mask = read_picture(self.valid_path, mode="L") > 0
+        if mask.shape != (self.height, self.width):
+            raise BadData(self.valid_path, f"is {mask.shape[1]}x{mask.shape[0]}",
+                          expected=f"{self.width}x{self.height} as in {self.metadata_path.name}")
+        return mask
+
+
+def read_picture(path: Path, mode: str = "RGB") -> npt.NDArray[np.uint8]:
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert(mode))
+    except FileNotFoundError as error:
+        raise BadData(path, "is missing") from error
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise BadData(path, "is not a readable picture", expected="a JPEG or PNG") from error
+
+
+def read_photo(metadata_path: Path, image_path: Path, valid_path: Path | None, split: str, name: str) -> Photo:
+    value = load_dict(metadata_path)
+    width, height = (_whole_number(value, key, metadata_path) for key in ("W", "H"))
+    fx, fy, cx, cy = _floats(value, "intrinsics", (4,), metadata_path)
+    if fx <= 0 or fy <= 0:
+        raise BadData(metadata_path, f"focal lengths {fx:g}, {fy:g}", key="intrinsics", expected="positive pixels")
+    c2w = _floats(value, "c2w", (3, 4), metadata_path)
+    _require_rotation(c2w[:, :3], metadata_path)
+    return Photo(int(metadata_path.stem), split, name, metadata_path, image_path, valid_path, width, height, c2w,
+                 (float(fx), float(fy), float(cx), float(cy)), value.get("captured_at"), value.get("camera_id"))
+
+
+def photo_metadata(camera: Camera, distortion: list[float], captured_at: str | None = None,
+                   camera_id: int | None = None) -> dict[str, Any]:
+    """What goes into a metadata file, for a camera in scene units."""
+    value: dict[str, Any] = {
+        "H": camera.height,
+        "W": camera.width,
+        "c2w": torch.tensor(camera.c2w, dtype=torch.float32),
+        "intrinsics": torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy], dtype=torch.float32),
+        "distortion": torch.tensor(distortion, dtype=torch.float32),
+    }
+    optional = {"captured_at": captured_at, "camera_id": camera_id}
+    return value | {key: given for key, given in optional.items() if given is not None}
+
+
+def _whole_number(value: Mapping[str, Any], key: str, path: Path) -> int:
+    number = value.get(key)
+    if isinstance(number, torch.Tensor) and number.numel() == 1:
+        number = number.item()
+    if not isinstance(number, (int, float)) or number != int(number) or number <= 0:
+        raise BadData(path, f"is {number!r}", key=key, expected="a positive whole number of pixels")
+    return int(number)
+
+
+def _floats(value: Mapping[str, Any], key: str, shape: tuple[int, ...], path: Path) -> Array:
+    expected = f"{'x'.join(map(str, shape))} finite numbers"
+    if key not in value:
+        raise BadData(path, "is missing", key=key, expected=expected)
+    numbers = np.asarray(value[key], np.float64)
+    if numbers.shape != shape:
+        raise BadData(path, f"has shape {numbers.shape}", key=key, expected=expected)
+    if not np.isfinite(numbers).all():
+        raise BadData(path, "holds NaN or infinity", key=key, expected=expected)
+    return numbers
+
+
+def _require_rotation(rotation: Array, path: Path) -> None:
+    off = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if off > LARGEST_ROTATION_ERROR or np.linalg.det(rotation) < 0:
+        raise BadData(path, f"its left 3x3 part is no rotation (off by {off:.2g})", key="c2w",
+                      expected="orthonormal columns right, up, back")

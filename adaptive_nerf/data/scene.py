@@ -1,0 +1,132 @@
+"""A prepared scene: found, read and checked; tolerant where the meaning is clear, exact in its errors where it is not.
+
+    <scene>/coordinates.pt  mappings.txt  {train,val}/{metadata,rgbs,valid}/  continual/<batch>/...  masks/<name>/...
+`test/` may stand for `val/`; a flat <scene>/{metadata,rgbs} is all val. docs/scene_format.md tells every key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.flights import find_flights
+from adaptive_nerf.data.mappings import read_mappings
+from adaptive_nerf.data.photos import PICTURE_SUFFIXES, Photo, read_photo
+from adaptive_nerf.data.tensor_files import load_dict
+from adaptive_nerf.geometry.frames import SceneFrame
+
+COORDINATES, MAPPINGS = "coordinates.pt", "mappings.txt"
+
+
+@dataclass(frozen=True)
+class Scene:
+    root: Path
+    frame: SceneFrame
+    photos: tuple[Photo, ...]  # by id; train and val share one id space
+    flights: dict[str, tuple[Photo, ...]]  # later flights by batch tag (the folder's name)
+    warnings: tuple[str, ...]  # untidiness that was understood
+
+    def split(self, name: str) -> tuple[Photo, ...]:
+        return tuple(photo for photo in self.photos if photo.split == name)
+
+    @property
+    def all_photos(self) -> tuple[Photo, ...]:
+        return self.photos + tuple(photo for flight in self.flights.values() for photo in flight)
+
+
+def open_scene(root: Path) -> Scene:
+    """Read everything but the pixels."""
+    if not root.is_dir():
+        raise BadData(root, "is not a folder", expected="a prepared scene (see prepare_dataset.py)")
+    warnings: list[str] = []
+    frame = read_coordinates(root / COORDINATES)
+    names = read_mappings(root / MAPPINGS, warnings)
+    photos = sorted(_read_splits(root, names, warnings), key=lambda photo: photo.photo_id)
+    if not photos:
+        raise BadData(root, "holds no photos", expected="train/metadata/000000.pt and so on")
+    flights = {tag: _read_folder(folder, tag, flight_names, warnings)
+               for tag, folder, flight_names in find_flights(root, warnings)}
+    scene = Scene(root, frame, tuple(photos), flights, tuple(warnings))
+    _require_distinct_ids(scene)
+    return scene
+
+
+def _read_splits(root: Path, names: dict[int, str], warnings: list[str]) -> list[Photo]:
+    if (root / "metadata").is_dir():
+        return list(_read_folder(root, "val", names, warnings))
+    val = "val" if (root / "val").is_dir() or not (root / "test").is_dir() else "test"
+    photos: list[Photo] = []
+    for split, folder in (("train", root / "train"), ("val", root / val)):
+        if folder.is_dir():
+            photos += _read_folder(folder, split, names, warnings)
+    return photos
+
+
+def _read_folder(folder: Path, split: str, names: dict[int, str], warnings: list[str]) -> tuple[Photo, ...]:
+    metadata_paths = sorted((folder / "metadata").glob("*.pt"))
+    pictures = {path.stem: path for path in sorted((folder / "rgbs").glob("*")) if path.suffix in PICTURE_SUFFIXES}
+    photos, nameless = [], 0
+    for path in metadata_paths:
+        if not path.stem.isdigit():
+            raise BadData(path, "has no photo id in its name", expected="six digits, as 000123.pt")
+        if path.stem not in pictures:
+            raise BadData(folder / "rgbs" / path.stem, f"has no picture for {path.name}", expected="a .jpg or .png")
+        valid = folder / "valid" / f"{path.stem}.png"
+        name = names.get(int(path.stem))
+        nameless += name is None
+        photos.append(read_photo(path, pictures[path.stem], valid if valid.exists() else None, split,
+                                 name or pictures[path.stem].name))
+    if nameless:
+        warnings.append(f"{folder}: {nameless} photos have no original name on record; their file names stand for it")
+    orphans = len(pictures) - len(photos)
+    if orphans:
+        warnings.append(f"{folder}: {orphans} pictures have no metadata and are left out")
+    return tuple(photos)
+
+
+def _require_distinct_ids(scene: Scene) -> None:
+    seen: dict[int, Photo] = {}
+    for photo in scene.all_photos:
+        if photo.photo_id in seen:
+            raise BadData(photo.metadata_path, f"has the id of {seen[photo.photo_id].metadata_path}",
+                          expected="one id space over train, val and later flights")
+        seen[photo.photo_id] = photo
+
+
+def read_coordinates(path: Path) -> SceneFrame:
+    value = load_dict(path)
+    origin = _numbers(value, "origin_drb", 3, path)
+    altitude = _numbers(value, "altitude_range_enu", 2, path)
+    (scale,) = _numbers(value, "pose_scale_factor", 1, path)
+    if scale <= 0:
+        raise BadData(path, f"is {scale:g}", key="pose_scale_factor", expected="positive metres per scene unit")
+    if altitude[0] > altitude[1]:
+        raise BadData(path, f"is {altitude}", key="altitude_range_enu", expected="lowest point, then highest camera")
+    reference = None if value.get("enu_ref_coords") is None else _numbers(value, "enu_ref_coords", 3, path)
+    return SceneFrame((origin[0], origin[1], origin[2]), scale,
+                      (reference[0], reference[1], reference[2]) if reference else None, (altitude[0], altitude[1]))
+
+
+def coordinates_dict(frame: SceneFrame) -> dict[str, Any]:
+    """What goes into coordinates.pt."""
+    return {"origin_drb": torch.tensor(frame.origin_drb_m, dtype=torch.float32),
+            "pose_scale_factor": float(frame.metres_per_unit),
+            "altitude_range_enu": torch.tensor(frame.altitude_range_enu_m, dtype=torch.float32),
+            "enu_ref_coords": frame.enu_reference}
+
+
+def _numbers(value: dict[str, Any], key: str, count: int, path: Path) -> list[float]:
+    if key not in value:
+        raise BadData(path, "is missing", key=key, expected=f"{count} numbers")
+    try:
+        numbers = np.asarray(value[key], np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise BadData(path, f"is {value[key]!r}", key=key, expected=f"{count} numbers") from error
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise BadData(path, f"is {numbers.tolist()}", key=key, expected=f"{count} finite numbers")
+    return [float(number) for number in numbers]

@@ -1,0 +1,69 @@
+"""The `.pt` files of prepared scenes: never unpickled, always written whole, same input same bytes."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adaptive_nerf.common import atomic_files
+from adaptive_nerf.common.errors import BadData
+
+FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP can tell
+
+
+def load_tensors(path: Path) -> Any:
+    """What torch.save put there, tensors and plain values only."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise BadData(path, "is missing") from error
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise BadData(path, "cannot be read", expected="a file of torch.save with tensors and plain values") from error
+
+
+def load_dict(path: Path) -> dict[str, Any]:
+    value = load_tensors(path)
+    if not isinstance(value, dict):
+        raise BadData(path, f"holds a {type(value).__name__}", expected="a dict")
+    return value
+
+
+def tensor_bytes(value: Any) -> bytes:
+    """Through a memory buffer: torch.save names its archive after the file otherwise."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+def save_tensors(path: Path, value: Any) -> None:
+    atomic_files.write_bytes(path, tensor_bytes(value))
+
+
+def save_zipped_tensor(path: Path, tensor: torch.Tensor) -> None:
+    """A ZIP (deflate) with one member of the file's own name, itself a torch.save."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        member = zipfile.ZipInfo(path.name, FIXED_DATE)
+        member.compress_type = zipfile.ZIP_DEFLATED
+        member.external_attr = 0o600 << 16
+        archive.writestr(member, tensor_bytes(tensor))
+    atomic_files.write_bytes(path, buffer.getvalue())
+
+
+def load_zipped_tensor(path: Path) -> torch.Tensor:
+    """A tensor from such a ZIP, or from a plain torch.save (which is a ZIP too, of several members)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            content = io.BytesIO(archive.read(names[0])) if len(names) == 1 else path
+            value = torch.load(content, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise BadData(path, "is missing") from error
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise BadData(path, "cannot be read", expected="a ZIP with one .pt member, or a plain .pt") from error
+    if not isinstance(value, torch.Tensor):
+        raise BadData(path, f"holds a {type(value).__name__}", expected="a tensor")
+    return value

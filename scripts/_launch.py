@@ -1,0 +1,14 @@
+"""Lets `./scripts/NAME.py` run from a clone without activating anything: re-executes in .venv where there is one."""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+CLONE = Path(__file__).resolve().parent.parent
+PYTHON = CLONE / ".venv" / "bin" / "python"
+
+if PYTHON.exists() and Path(sys.prefix) != CLONE / ".venv":
+    os.execv(PYTHON, [str(PYTHON), *sys.argv])
+if find_spec("adaptive_nerf") is None:
+    sys.exit("error: the project is not set up in this Python; run `make setup` in the clone first")
