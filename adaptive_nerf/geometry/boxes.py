@@ -32,13 +32,14 @@ def slab_interval(origins: AnyArray, directions: AnyArray, box: Box) -> tuple[An
     The arithmetic is done in the precision of the rays given.
     """
     low, high = box.low.astype(origins.dtype), box.high.astype(origins.dtype)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    endless = origins.dtype.type(np.inf)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         first, second = (low - origins) / directions, (high - origins) / directions  # [n, 3]
     # A ray parallel to a slab is in it for ever or never; 0 / 0 on its face would be NaN.
     parallel = directions == 0
     inside = (origins >= low) & (origins <= high)
-    enter = np.where(parallel, np.where(inside, -np.inf, np.inf), np.minimum(first, second))
-    leave = np.where(parallel, np.where(inside, np.inf, -np.inf), np.maximum(first, second))
+    enter = np.where(parallel, np.where(inside, -endless, endless), np.minimum(first, second))
+    leave = np.where(parallel, np.where(inside, endless, -endless), np.maximum(first, second))
     near = np.maximum(enter.max(-1), 0)
     far = leave.min(-1)
     hits = (far > near) & np.isfinite(far)
