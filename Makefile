@@ -1,0 +1,42 @@
+# Each target sets up what it needs, and starts at once the second time.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help setup demo test test-system check bench
+.DELETE_ON_ERROR:
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
+
+setup: $(READY)  ## .venv with everything the project needs
+
+$(READY): requirements.txt requirements-dev.txt requirements-torch.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed; name one with: make PYTHON=python3.11"; exit 2; }
+	@test -x $(RUN) || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "error: no virtual environment could be made; on Debian: apt-get install python3-venv"; exit 2; }; }
+	@$(RUN) -c 'import torch' 2>/dev/null || \
+	  { echo "installing torch (once; a minute or more)"; $(PIP) -r requirements-torch.txt; }
+	@echo "installing the other packages (once)"
+	@$(PIP) -r requirements.txt -r requirements-dev.txt
+	@$(PIP) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: $(READY)  ## a town, its prepared scene, its partition, and pictures of them
+	@$(RUN) -m demo
+
+test: $(READY)  ## everything that needs no service, no browser and no GPU
+	@$(RUN) -m pytest -m "not system and not gpu" -n 2
+
+test-system: $(READY)  ## whole commands from end to end, and services
+	@$(RUN) -m pytest -m "system and not gpu"
+
+check: $(READY)  ## style and types
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+
+bench: $(READY)  ## measurements of this machine; no verdict on a time
+	@$(RUN) -m bench.data
