@@ -26,7 +26,7 @@ $(READY): requirements.txt requirements-dev.txt requirements-torch.txt constrain
 	@touch $@
 
 demo: $(READY)  ## a town, its prepared scene, its partition, and pictures of them
-	@$(RUN) -m demo
+	@$(RUN) scripts/demo.py
 
 test: $(READY)  ## everything that needs no service, no browser and no GPU
 	@$(RUN) -m pytest -m "not system and not gpu" -n 2

@@ -1,0 +1,36 @@
+import json
+
+import pytest
+
+from bench.harness import Figure, report
+from bench.roofline import probe
+
+
+@pytest.mark.parametrize(("better", "value", "meets"), [
+    ("higher", 15.0, True), ("higher", 14.9, False), ("lower", 40.0, True), ("lower", 40.1, False)])
+def test_a_figure_says_whether_it_meets_what_was_asked(better, value, meets):
+    assert Figure("speed", value, "1/s", 15.0 if better == "higher" else 40.0, better).meets is meets
+
+
+def test_a_figure_that_nobody_asked_for_has_no_verdict():
+    assert Figure("speed", 1.0, "1/s").meets is None
+
+
+def test_a_json_report_is_exactly_one_object_of_the_agreed_shape(capsys):
+    report("data", [Figure("speed", 20.0, "1/s", 15.0)], as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert set(said) == {"bench", "at", "machine", "figures"}
+    assert said["figures"] == [{"name": "speed", "value": 20.0, "unit": "1/s", "asked": 15.0, "better": "higher",
+                                "meets": True}]
+
+
+def test_a_missed_figure_is_told_to_people(capsys):
+    report("data", [Figure("town_default_s", 50.0, "s", 40.0, "lower")], as_json=False)
+    assert "NO" in capsys.readouterr().out
+
+
+def test_the_roofline_of_this_machine_is_above_what_any_machine_has_been_below():
+    roofline = probe()
+    assert roofline.flops_per_s > 1e9
+    assert roofline.random_loads_per_s > 1e7
+    assert roofline.stream_bytes_per_s > 1e8
