@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.scene import open_scene
+from tests.unit.data.scene_factory import write_scene
+
+
+@pytest.fixture
+def scene_root(tmp_path):
+    return write_scene(tmp_path / "scene")
+
+
+def write_valid(scene_root, size):
+    folder = scene_root / "train" / "valid"
+    folder.mkdir()
+    mask = Image.new("L", size, 255)
+    mask.putpixel((0, 0), 0)
+    mask.save(folder / "000001.png")
+
+
+def test_a_photo_has_its_pixels_and_all_are_valid_without_a_mask(scene_root):
+    photo = open_scene(scene_root).photos[1]
+    assert photo.pixels().shape == (24, 32, 3)
+    assert photo.valid_pixels().all()
+
+
+def test_a_valid_mask_is_honoured(scene_root):
+    write_valid(scene_root, (32, 24))
+    valid = open_scene(scene_root).photos[1].valid_pixels()
+    assert np.argwhere(~valid).tolist() == [[0, 0]]
+
+
+def test_a_valid_mask_of_another_size_is_refused_by_name(scene_root):
+    write_valid(scene_root, (24, 32))
+    with pytest.raises(BadData, match=r"valid/000001\.png: is 24x32; expected 32x24"):
+        open_scene(scene_root).photos[1].valid_pixels()
+
+
+def test_a_photo_that_is_a_text_file_is_named(scene_root):
+    (scene_root / "train" / "rgbs" / "000001.jpg").write_text("hello")
+    with pytest.raises(BadData, match=r"000001\.jpg: is not a readable picture; expected a JPEG or PNG"):
+        open_scene(scene_root).photos[1].pixels()
+
+
+def test_a_truncated_photo_is_named(scene_root):
+    path = scene_root / "train" / "rgbs" / "000001.jpg"
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(BadData, match=r"000001\.jpg: is not a readable picture"):
+        open_scene(scene_root).photos[1].pixels()

@@ -1,0 +1,58 @@
+import os
+import pickle
+import zipfile
+
+import pytest
+import torch
+
+from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.tensor_files import load_tensors, load_zipped_tensor, save_tensors, save_zipped_tensor
+
+MASK = torch.arange(12).view(3, 4) % 5 == 0
+
+
+def test_same_input_same_bytes_whatever_the_name(tmp_path):
+    for name in ("a.pt", "b.pt"):
+        save_tensors(tmp_path / name, {"mask": MASK, "margin": 1.05})
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+
+
+def test_a_zipped_mask_comes_back_and_repeats_to_the_byte(tmp_path):
+    path = tmp_path / "000001.pt"
+    save_zipped_tensor(path, MASK)
+    first = path.read_bytes()
+    save_zipped_tensor(path, MASK)
+    assert path.read_bytes() == first
+    assert zipfile.ZipFile(path).namelist() == ["000001.pt"]
+    assert torch.equal(load_zipped_tensor(path), MASK)
+
+
+def test_a_plain_mask_is_read_too(tmp_path):
+    save_tensors(tmp_path / "000001.pt", MASK)
+    assert torch.equal(load_zipped_tensor(tmp_path / "000001.pt"), MASK)
+
+
+@pytest.mark.parametrize("load", [load_tensors, load_zipped_tensor])
+@pytest.mark.parametrize("content", [b"", b"not a tensor", b"PK\x03\x04 truncated"])
+def test_what_is_no_tensor_file_is_named(tmp_path, load, content):
+    path = tmp_path / "bad.pt"
+    path.write_bytes(content)
+    with pytest.raises(BadData, match=r"bad\.pt: cannot be read"):
+        load(path)
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.mkdir, ("harmed",)
+
+
+@pytest.mark.parametrize("load", [load_tensors, load_zipped_tensor])
+@pytest.mark.parametrize("write", [lambda path: torch.save(Harmful(), path),
+                                   lambda path: path.write_bytes(pickle.dumps(Harmful(), protocol=2))])
+def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path, monkeypatch, load, write):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bad.pt"
+    write(path)
+    with pytest.raises(BadData, match="cannot be read"):
+        load(path)
+    assert not (tmp_path / "harmed").exists()
