@@ -51,6 +51,12 @@ class ColmapCamera:
         return camera.is_perspective_pinhole() and camera.is_undistorted()
 
     @property
+    def undistort_kind(self) -> str:
+        if self.is_pinhole:
+            return "none"
+        return "fisheye" if self.pycolmap_camera().is_perspective_fisheye() else "opencv"
+
+    @property
     def distortion(self) -> list[float]:
         """COLMAP's distortion parameters, padded to 5 or 12: for information only."""
         camera = self.pycolmap_camera()
@@ -98,7 +104,8 @@ def read_model(folder: Path) -> ColmapModel:
 def first_few(names: Sequence[str]) -> str:
     """Enough names to find the trouble, and how many more there are."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+    shown = [repr(name) if "," in name else name for name in names[:NAMES_SHOWN]]
+    return ", ".join(shown) + more
 
 
 def _read_in_child(folder: Path) -> dict[str, Any]:

@@ -26,6 +26,8 @@ EARTH_RADIUS_M, NEAR_EARTH_M = 6_371_000.0, 100_000.0
 FLIGHT_HEIGHT_M = (-1_000.0, 20_000.0)
 EQUATOR_DEG = 1.0  # an ECEF position so near to the equator may as well be a UTM easting and northing
 CLOSE_TOGETHER_M = 1e-6
+NOT_ECEF_REMEDY = ("leave out --ecef_to_enu for a model in local coordinates, or align it to GPS first "
+                   "(colmap model_aligner)")
 
 
 @dataclass(frozen=True)
@@ -75,27 +77,26 @@ def scene_pose(frame: SceneFrame, c2w_model: Array, metres_per_unit: float) -> A
     return frame.convert(FrameName.ENU, FrameName.SCENE).pose(c2w_enu)
 
 
-def require_ecef(centres: Array, names: list[str]) -> None:
+def require_ecef(centres: Array, names: list[str], remedy: str = NOT_ECEF_REMEDY) -> None:
     distance_m = np.linalg.norm(centres, axis=1)
     off = np.abs(distance_m - EARTH_RADIUS_M) > NEAR_EARTH_M
     if off.all():
         raise BadInput(f"the camera positions are not ECEF: they are {distance_m.min():.0f} to {distance_m.max():.0f} "
-                       f"m from the centre of the Earth, not about {EARTH_RADIUS_M:.0f}; leave out --ecef_to_enu for a "
-                       f"model in local coordinates, or align it to GPS first (colmap model_aligner)")
+                       f"m from the centre of the Earth, not about {EARTH_RADIUS_M:.0f}; {remedy}")
     if off.any():
         raise BadInput(f"{int(off.sum())} cameras are not near the Earth's surface: "
                        f"{first_few([names[index] for index in np.flatnonzero(off)])}; take them out of the model")
 
 
-def require_local(centres: Array, warnings: list[str]) -> None:
+def require_local(centres: Array, warnings: list[str], remedy: str = "add --ecef_to_enu") -> None:
     """Poses in ECEF must not be taken for local ones: up would point anywhere."""
     if not _looks_like_ecef(centres).all():
         return
     latitudes = geodetic_from_ecef(centres)[:, 0]
     if np.abs(latitudes).max() < EQUATOR_DEG:
-        warnings.append("the camera positions could be ECEF at the equator; if so, prepare with --ecef_to_enu")
+        warnings.append(f"the camera positions could be ECEF at the equator; if they are, {remedy}")
         return
-    raise BadInput(f"the camera positions look like ECEF (about {latitudes[0]:.3f} deg latitude); add --ecef_to_enu")
+    raise BadInput(f"the camera positions look like ECEF (about {latitudes[0]:.3f} deg latitude); {remedy}")
 
 
 def _looks_like_ecef(centres: Array) -> BoolArray:  # [n, 3] -> [n]

@@ -44,7 +44,7 @@ class PrepareSettings:
 def prepare_scene(settings: PrepareSettings) -> dict[str, Any]:
     """Write the scene whole or not at all; the answer is a report of plain values."""
     _check(settings)
-    atomic_files.refuse_existing(settings.output_path, settings.force)
+    _guard_output(settings)
     model = read_model(settings.data_path / "model")
     warnings = list(model.warnings)
     photos = find_source_photos(model.images, settings.data_path / "images", settings.skip_missing, warnings)
@@ -83,7 +83,7 @@ def photo_facts(photos: Sequence[SourcePhoto], outcomes: Sequence[PhotoOutcome])
     masked = [outcome.invalid_share for outcome in outcomes if outcome.invalid_share > 0]
     return {"photos": len(photos), "sizes": dict(Counter(sizes)),
             "lenses": [{"lens": lens, "photos": count} for lens, count in Counter(lenses).items()],
-            "copied": sum(outcome.copied for outcome in outcomes),
+            "copied_unchanged": sum(outcome.copied for outcome in outcomes),
             "undistorted": sum(not photo.camera.is_pinhole for photo in photos),
             "with_valid_mask": len(masked), "masked_pct": 100 * sum(masked) / len(outcomes),
             "captured": [times[0], times[-1]] if times else None}
@@ -113,6 +113,22 @@ def _check(settings: PrepareSettings) -> None:
         raise BadUsage("--metres_per_unit is for models without geo-reference; with --ecef_to_enu units are metres")
     if not settings.data_path.is_dir():
         raise BadUsage(f"--data_path {settings.data_path} is not a folder; it should hold model/ and images/")
+
+
+def _guard_output(settings: PrepareSettings) -> None:
+    """--force replaces a scene, never a folder of something else."""
+    output = settings.output_path
+    atomic_files.refuse_existing(output, settings.force)
+    if not output.exists():
+        return
+    if not output.is_dir() or (any(output.iterdir()) and not (output / COORDINATES).exists()):
+        raise BadUsage(f"--output_path {output} is no prepared scene, so --force does not replace it; "
+                       f"choose another name")
+    if settings.data_path.resolve().is_relative_to(output.resolve()):
+        raise BadUsage(f"--output_path {output} holds --data_path {settings.data_path}; choose another name")
+    lost = [name for name in ("masks", "continual") if (output / name).is_dir()]
+    if lost:
+        say(f"{output} is replaced, and its {' and '.join(lost)} with it")
 
 
 def _splits(count: int, val_split: float) -> list[str]:

@@ -47,7 +47,7 @@ def add_photo_options(command: ArgumentParser) -> None:
                        metavar="50..100", help="of photos that have to be undistorted")
     group.add_argument("--jobs", type=int, default=usable_cores(), metavar="N",
                        help="threads; the result is the same for any number")
-    group.add_argument("--force", action="store_true", help="replace an existing output")
+    group.add_argument("--force", action="store_true", help="replace an existing output, and all that was made in it")
     group.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 

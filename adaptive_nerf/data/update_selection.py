@@ -1,0 +1,87 @@
+"""Which photos of a later model come into a scene: the new ones, whose cameras the scene's cube can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from adaptive_nerf.common.errors import BadInput, BadUsage
+from adaptive_nerf.common.progress import say
+from adaptive_nerf.data.colmap import ColmapImage, ColmapModel, first_few
+from adaptive_nerf.data.frame_choice import require_ecef, require_local, scene_pose
+from adaptive_nerf.data.photos import Photo
+from adaptive_nerf.geometry.frames import SceneFrame, c2w_from_colmap
+from adaptive_nerf.geometry.types import Array
+
+OnOverflow = Literal["abort", "clip"]
+CUBE = 1.0 + 1e-6  # scene units from the middle, on every axis
+SAME_PLACE_UNITS, SLIGHTLY_OFF_UNITS = 0.05, 0.01
+
+
+@dataclass(frozen=True)
+class PosedImage:
+    image: ColmapImage
+    c2w_scene: Array  # [3, 4] float64
+
+
+def in_scene_units(model: ColmapModel, frame: SceneFrame, metres_per_unit: float,
+                   warnings: list[str]) -> list[PosedImage]:
+    c2w_model = c2w_from_colmap(np.stack([image.world_to_camera for image in model.images]))
+    centres, names = c2w_model[:, :, 3], [image.name for image in model.images]
+    if frame.is_georeferenced:
+        if metres_per_unit != 1:
+            raise BadUsage("--metres_per_unit is for scenes without geo-reference; this one's models are in ECEF")
+        require_ecef(centres, names, remedy="the scene is georeferenced, so align the later model to GPS as well "
+                                            "(colmap model_aligner)")
+    else:
+        require_local(centres, warnings, remedy="prepare the scene anew with --ecef_to_enu, it has no geo-reference")
+        say(f"no geo-reference: a unit of the model is taken for {metres_per_unit:g} m (--metres_per_unit)")
+    return [PosedImage(image, scene_pose(frame, c2w, metres_per_unit))
+            for image, c2w in zip(model.images, c2w_model, strict=True)]
+
+
+def new_images(posed: Sequence[PosedImage], others: Sequence[Photo], metres_per_unit: float,
+               warnings: list[str]) -> tuple[list[PosedImage], int]:
+    """Images whose names the scene does not have, and the number of those that it has.
+
+    An extended reconstruction holds the old photos too; where they stand tells whether its frame is the scene's.
+    """
+    places = {photo.name: photo.c2w_scene[:, 3] for photo in others}
+    known = [item for item in posed if item.image.name in places]
+    fresh = [item for item in posed if item.image.name not in places]
+    if known:
+        moved = np.array([np.linalg.norm(item.c2w_scene[:, 3] - places[item.image.name]) for item in known])
+        _judge_moves(moved, [item.image.name for item in known], metres_per_unit, warnings)
+        say(f"{len(known)} photos of the model are in the scene already and are left out")
+    if not fresh:
+        raise BadInput(f"all {len(known)} photos of the model are in the scene already; there is nothing to add")
+    return fresh, len(known)
+
+
+def _judge_moves(moved: Array, names: list[str], metres_per_unit: float, warnings: list[str]) -> None:
+    """`moved` [n]: scene units between where the scene and the later model have a photo of one name."""
+    far = [names[index] for index in np.flatnonzero(moved > SAME_PLACE_UNITS)]
+    most_m = float(moved.max()) * metres_per_unit
+    if far:
+        raise BadInput(f"{len(far)} photos have names that the scene has, but stand up to {most_m:.1f} m away from "
+                       f"there: {first_few(far)}; if they are other photos, put them into a sub-folder of their own, "
+                       f"else align the model to the scene's")
+    if moved.max() > SLIGHTLY_OFF_UNITS:
+        warnings.append(f"photos that the scene has stand up to {most_m:.2f} m away from there in the later model; "
+                        f"the new ones may be off by as much")
+
+
+def within_cube(fresh: Sequence[PosedImage], on_overflow: OnOverflow) -> tuple[list[PosedImage], list[str]]:
+    """The images whose cameras the scene can hold, and the names of the others."""
+    reach = {item.image.name: float(np.abs(item.c2w_scene[:, 3]).max()) for item in fresh}
+    outside = [name for name, units in reach.items() if units > CUBE]
+    if outside and (on_overflow == "abort" or len(outside) == len(fresh)):
+        advice = "prepare the scene anew with both flights" + (
+            ", or leave these photos out with --on_overflow clip" if len(outside) < len(fresh) else "")
+        raise BadInput(f"{len(outside)} of {len(fresh)} new cameras lie outside of the scene's cube (up to "
+                       f"{max(reach.values()):.2f} scene units from its middle, 1 is the limit): {first_few(outside)}; "
+                       f"{advice}")
+    return [item for item in fresh if reach[item.image.name] <= CUBE], outside
