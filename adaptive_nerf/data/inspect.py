@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from adaptive_nerf.data.masks import partition_names
 from adaptive_nerf.data.photos import Photo
 from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.geometry.frames import FrameName
@@ -31,7 +32,7 @@ def scene_facts(scene: Scene) -> dict[str, Any]:
         "horizontal_field_of_view_deg": _spread(_horizontal_fov_deg(scene.all_photos)),
         "photos_with_valid_mask": sum(photo.valid_path is not None for photo in scene.all_photos),
         "georeferenced": scene.frame.is_georeferenced,
-        "reference_lat_lon_deg_height_m": scene.frame.enu_reference,
+        "reference": _reference(scene),
         "metres_per_scene_unit": scene.frame.metres_per_unit,
         "origin_down_right_back_m": [round(value, 3) for value in scene.frame.origin_drb_m],
         "camera_span_m": dict(zip(("east", "north", "up"), (round(float(side), 2) for side in span_m), strict=True)),
@@ -40,6 +41,7 @@ def scene_facts(scene: Scene) -> dict[str, Any]:
         "ground_pixel_below_camera_cm": round(float(np.median(height_m / focal_px)) * 100, 1),
         "pitch_bands": pitch_bands(scene.all_photos),
         "coverage": ground_coverage(scene, cameras_enu_m),
+        "partitions": partition_names(scene),
         "warnings": warnings,
     }
 
@@ -94,6 +96,11 @@ def picture_warnings(scene: Scene) -> list[str]:
         if abs(width * photo.height / (height * photo.width) - 1) > 0.01:
             warnings.append(f"{photo.image_path} is {width}x{height}, its metadata says {photo.width}x{photo.height}")
     return warnings
+
+
+def _reference(scene: Scene) -> dict[str, float] | None:
+    names = ("latitude_deg", "longitude_deg", "ellipsoidal_height_m")
+    return dict(zip(names, scene.frame.enu_reference, strict=True)) if scene.frame.enu_reference else None
 
 
 def _horizontal_fov_deg(photos: tuple[Photo, ...]) -> Array:

@@ -50,7 +50,7 @@ def test_a_scene_without_reference_says_so(tmp_path):
     local = SceneFrame((-40.0, 10.0, -20.0), 60.0, None, (-10.0, 50.0))
     facts = scene_facts(open_scene(write_scene(tmp_path / "local", frame=local)))
     assert facts["georeferenced"] is False
-    assert facts["reference_lat_lon_deg_height_m"] is None
+    assert facts["reference"] is None
 
 
 def test_tables_tell_units_rows_and_warnings():
