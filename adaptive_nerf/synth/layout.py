@@ -67,17 +67,14 @@ def _kinds(seed: int, blocks: list[Block]) -> list[str]:
 def _country(site: Site) -> None:
     """Hedgerow trees and copses around the town."""
     rng = site.rng("country")
-    reach = np.asarray(site.land_use.size_m) / 2 + COUNTRY_M
-    copses = rng.uniform(-reach, reach, (14, 2))
-    for centre in copses:
-        for offset in rng.normal(0, 9, (int(rng.integers(6, 16)), 2)):
-            _country_tree(site, centre + offset, rng, on=(*LAWNS, Use.PASTURE, Use.HEDGEROW, Use.CROP, Use.SOIL))
-    for at in rng.uniform(-reach, reach, (6000, 2)):
-        _country_tree(site, at, rng, on=(Use.HEDGEROW,))
-
-
-def _country_tree(site: Site, at: np.ndarray, rng: np.random.Generator, on: tuple[Use, ...]) -> None:
-    if np.all(np.abs(at) < np.asarray(site.land_use.size_m) / 2 + 2):
-        return
-    site.tree((float(at[0]), float(at[1])), str(rng.choice(["broad", "broad", "tall", "bush"])), rng.uniform(3, 9), rng,
-              on=on)
+    half = np.asarray(site.land_use.size_m) / 2
+    copses = np.concatenate([centre + rng.normal(0, 9, (int(rng.integers(6, 16)), 2))
+                             for centre in rng.uniform(-half - COUNTRY_M, half + COUNTRY_M, (12, 2))])
+    hedgerows = rng.uniform(-half - COUNTRY_M, half + COUNTRY_M, (4500, 2))
+    meadow = (*LAWNS, Use.PASTURE, Use.HEDGEROW, Use.CROP, Use.SOIL)
+    for places, uses in ((copses, meadow), (hedgerows, (Use.HEDGEROW,))):
+        outside = np.any(np.abs(places) > half + 2, axis=-1)
+        fitting = outside & np.isin(site.land_use.at(places[:, 0], places[:, 1]), uses)
+        for x, y in places[fitting]:
+            kind = str(rng.choice(["field", "field", "bush"]))
+            site.tree((float(x), float(y)), kind, rng.uniform(2, 3.5) if kind == "bush" else rng.uniform(4, 9), rng, uses)

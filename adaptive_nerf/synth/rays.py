@@ -48,7 +48,8 @@ class Caster:
     def nearest(self, origins: Array, directions: Array, near_m: float = 0.0, far_m: float = np.inf) -> Hits:
         """Where unit rays [n, 3] first meet the mesh between two distances."""
         starts = origins + near_m * directions if near_m else origins
-        start32, toward32 = np.ascontiguousarray(starts, np.float32), np.ascontiguousarray(directions, np.float32)
+        # Copies: Embree refuses read-only arrays, as broadcast ones are.
+        start32, toward32 = (np.array(each, np.float32, order="C") for each in (starts, directions))
         found = self._scene.run(start32, toward32, np.full(len(starts), min(far_m - near_m, FAR_M), np.float32),
                                 query="INTERSECT", output=True)
         ray = np.flatnonzero(found["primID"] >= 0)
@@ -64,7 +65,7 @@ class Caster:
 
     def blocked(self, points: Array, normals: Array, toward: Array, reach_m: npt.ArrayLike = FAR_M) -> npt.NDArray:
         """Whether something stands between points on the mesh [n, 3] and a direction [3] or directions [n, 3]."""
-        starts = np.ascontiguousarray(points + LIFT_M * normals, np.float32)
-        directions = np.ascontiguousarray(np.broadcast_to(toward, starts.shape), np.float32)
-        limits = np.ascontiguousarray(np.broadcast_to(np.asarray(reach_m, np.float32), len(starts)))
+        starts = np.array(points + LIFT_M * normals, np.float32)
+        directions = np.array(np.broadcast_to(toward, starts.shape), np.float32, order="C")
+        limits = np.array(np.broadcast_to(reach_m, len(starts)), np.float32)
         return self._scene.run(starts, directions, limits, query="OCCLUDED") == 0

@@ -73,9 +73,8 @@ class MeshRenderer:
         colours = np.empty((len(pixels), 3), np.float32)
         for chunk in chunks(len(pixels), CHUNK_PIXELS, cancelled):
             spread = (pixels[chunk][:, None] + SAMPLES).reshape(-1, 2)
-            light = self._light(camera, camera_rays(camera, spread))
-            # Clipped sample by sample, as one overexposed glint must not bleed over its pixel.
-            colours[chunk] = np.minimum(light, 1.5).reshape(-1, len(SAMPLES), 3).mean(1)
+            light = self._light(camera, camera_rays(camera, spread)).reshape(-1, len(SAMPLES), 3)
+            colours[chunk] = np.einsum("nsc->nc", light) * np.float32(1 / len(SAMPLES))
         return colours
 
     def _light(self, camera: Camera, rays: Rays) -> Floats:

@@ -39,7 +39,7 @@ class Painter:
         kinds, starts = np.unique(material[order], return_index=True)
         for kind, chosen in zip(kinds, np.split(order, starts[1:]), strict=True):
             face = hits.face[chosen]
-            uv = (self.mesh.uv[face] * hits.weights[chosen][:, :, None]).sum(1)
+            uv = np.einsum("nck,nc->nk", self.mesh.uv[face], hits.weights[chosen])
             patch = Patch(points[chosen], uv, self.mesh.tint[face], self.mesh.traits[face], self.mesh.salt[face],
                           footprint_m[chosen], self.noise, self.land_use)
             colours[chosen] = SURFACES[Material(kind)](patch)

@@ -47,7 +47,7 @@ class Tree:
     x: float
     y: float
     ground_m: float
-    kind: str  # broad, tall, conifer, bush
+    kind: str  # broad, tall, conifer, bush, field
     height_m: float
     tint: Rgb
     salt: int

@@ -28,7 +28,8 @@ def tree_mesh(tree: Tree) -> Mesh:
 def _shape(kind: str, number: int) -> Mesh:
     """A tree one metre high, at the origin."""
     rng = generator(number, f"tree shape {kind}")
-    return {"broad": _broad, "tall": _tall, "conifer": _conifer, "bush": _bush}[kind](rng)
+    return {"broad": _broad, "tall": _tall, "conifer": _conifer, "bush": _bush,
+            "field": _field}[kind](rng)
 
 
 def _broad(rng: np.random.Generator) -> Mesh:
@@ -39,6 +40,12 @@ def _broad(rng: np.random.Generator) -> Mesh:
 def _tall(rng: np.random.Generator) -> Mesh:
     clumps = [_clump(rng, _on_dome(rng, 0.19, 0.30, 0.62), rng.uniform(0.10, 0.15)) for _ in range(12)]
     return join([_trunk(0.45, 0.025), _clump(rng, (0, 0, 0.62), 0.22), *clumps])
+
+
+def _field(rng: np.random.Generator) -> Mesh:
+    """Seen from far away only: a few clumps do."""
+    clumps = [_clump(rng, _on_dome(rng, 0.28, 0.2, 0.55), rng.uniform(0.16, 0.24)) for _ in range(4)]
+    return join([_trunk(0.4, 0.035), _clump(rng, (0, 0, 0.55), 0.28), *clumps])
 
 
 def _bush(rng: np.random.Generator) -> Mesh:
