@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adaptive_nerf.common.errors import DiskFull, OutputExists
+from adaptive_nerf.common.errors import DiskFull, Failure, OutputExists
 
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
@@ -66,6 +67,23 @@ def is_temporary(path: Path) -> bool:
 def partial_folder(target: Path) -> Path:
     """Where a folder is built before it gets its name; the next run of the same command finds it again."""
     return target.with_name(f".{target.name}.partial")
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Make the folder if need be, and hold it against other runs of the same command, until this process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Failure(f"{folder} is being built by another run of this command; wait for it to end") from error
+        if not folder.exists() or folder.stat().st_ino != os.fstat(descriptor).st_ino:
+            raise Failure(f"{folder} was finished by another run just now; look at its result")
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def refuse_existing(target: Path, force: bool) -> None:

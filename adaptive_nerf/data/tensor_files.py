@@ -42,15 +42,20 @@ def save_tensors(path: Path, value: Any) -> None:
     atomic_files.write_bytes(path, tensor_bytes(value))
 
 
-def save_zipped_tensor(path: Path, tensor: torch.Tensor) -> None:
-    """A ZIP (deflate) with one member of the file's own name, itself a torch.save."""
+def zipped_tensor_bytes(name: str, tensor: torch.Tensor) -> bytes:
+    """A ZIP (deflate) with one member of that name, itself a torch.save."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        member = zipfile.ZipInfo(path.name, FIXED_DATE)
-        member.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(buffer, "w") as archive:
+        member = zipfile.ZipInfo(name, FIXED_DATE)
         member.external_attr = 0o600 << 16
-        archive.writestr(member, tensor_bytes(tensor))
-    atomic_files.write_bytes(path, buffer.getvalue())
+        # The level counts here only: with a ZipInfo, zipfile overlooks the archive's own.
+        archive.writestr(member, tensor_bytes(tensor), zipfile.ZIP_DEFLATED, compresslevel=1)
+    return buffer.getvalue()
+
+
+def save_zipped_tensor(path: Path, tensor: torch.Tensor) -> None:
+    """Such a ZIP under the file's own name."""
+    atomic_files.write_bytes(path, zipped_tensor_bytes(path.name, tensor))
 
 
 def load_zipped_tensor(path: Path) -> torch.Tensor:

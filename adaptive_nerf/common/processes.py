@@ -1,0 +1,44 @@
+"""One function over many items in several processes, results in order: for work that holds Python's lock too often.
+
+Workers are forked (nothing is imported again), leave Ctrl-C to their parent, and die with it, however it dies.
+"""
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
+
+from adaptive_nerf.common.errors import Failure
+
+T, R = TypeVar("T"), TypeVar("R")
+PR_SET_PDEATHSIG = 1
+
+
+def in_processes(function: Callable[[T], R], items: Sequence[T], jobs: int) -> Iterator[R]:
+    """Starts at once: forked before a progress bar has its thread. One job runs in this process."""
+    if min(jobs, len(items)) <= 1:
+        return map(function, items)
+    executor = ProcessPoolExecutor(min(jobs, len(items)), get_context("fork"), _start_worker, (os.getpid(),))
+    return _results(executor, [executor.submit(function, item) for item in items])
+
+
+def _results(executor: ProcessPoolExecutor, futures: list[Future[R]]) -> Iterator[R]:
+    try:
+        for future in futures:
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise Failure("a worker process was killed, most often for want of memory; "
+                      "run the same command again with fewer --jobs") from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _start_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked to be told
+        os._exit(1)

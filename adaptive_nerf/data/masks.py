@@ -1,0 +1,140 @@
+"""Partitions and expert masks, read: tolerant of sizes and wrappers, exact about what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.partition import BOXES, FORMAT_VERSION, PARAMS, Partition
+from adaptive_nerf.data.scene import Scene
+from adaptive_nerf.data.tensor_files import load_dict, load_zipped_tensor
+from adaptive_nerf.geometry.boxes import Box
+from adaptive_nerf.geometry.types import AnyArray, Array, BoolArray
+
+MASKS = "masks"
+
+
+def partition_names(scene: Scene) -> list[str]:
+    """The folders under masks/, whole or not."""
+    return sorted(path.name for path in (scene.root / MASKS).glob("*") if path.is_dir() and path.name[0] != ".")
+
+
+def open_partition(scene: Scene, name: str | Path) -> Partition:
+    """Read everything but the masks. `name` is a folder under masks/, or the path of one elsewhere."""
+    folder = name if isinstance(name, Path) else scene.root / MASKS / name
+    if not folder.is_dir():
+        raise BadData(folder, "is not there", expected=f"one of: {', '.join(partition_names(scene)) or 'none yet'}")
+    params, boxes = (_read(folder / file) for file in (PARAMS, BOXES))
+    centroids = _array(params, "centroids", (-1, 3), folder / PARAMS)
+    count = len(centroids)
+    if not np.allclose(_array(boxes, "centroids", (count, 3), folder / BOXES), centroids, atol=1e-6):
+        raise BadData(folder / BOXES, "differs from params.pt", key="centroids", expected="both of one run")
+    lows, highs = (_array(boxes, key, (count, 3), folder / BOXES) for key in ("mins", "maxs"))
+    whole = _array(boxes, "aabb_global", (2, 3), folder / BOXES)
+    near, far = params.get("near_far_override_m") or (None, None)
+    return Partition(
+        folder=folder, centroids=centroids, boxes=tuple(map(Box, lows, highs)), global_box=Box(whole[0], whole[1]),
+        counts=_array(boxes, "counts", (count,), folder / BOXES).astype(np.int64),
+        grid_dim=_grid(_needed(params, "grid_dim", folder), folder),
+        centroid_mode=str(_needed(params, "centroid_mode", folder)),
+        cluster_2d=bool(_needed(params, "cluster_2d", folder)),
+        boundary_margin=float(_needed(params, "boundary_margin", folder)),
+        ray_samples=int(_needed(params, "ray_samples", folder)),
+        scene_scale=float(_needed(params, "scene_scale", folder)),
+        near_far_override_m=(near, far), warnings=tuple(_mask_warnings(scene, folder, count)))
+
+
+def _mask_warnings(scene: Scene, folder: Path, n_experts: int) -> Iterable[str]:
+    stems = {photo.stem for photo in scene.photos}
+    for expert in range(n_experts):
+        if not (folder / str(expert)).is_dir():
+            raise BadData(folder / str(expert), "is missing", expected=f"the masks of expert {expert}")
+        there = {path.stem for path in (folder / str(expert)).glob("*.pt")}
+        if missing := sorted(stems - there):
+            yield f"{folder / str(expert)}: {len(missing)} photos have no mask ({missing[0]} is the first)"
+        if extra := sorted(there - {photo.stem for photo in scene.all_photos}):
+            yield f"{folder / str(expert)}: {len(extra)} masks belong to no photo ({extra[0]} is the first)"
+
+
+def load_mask(path: Path, width: int, height: int) -> BoolArray:
+    """The pixels an expert trains on, at the size one works at. [height, width]"""
+    mask = load_zipped_tensor(path).numpy()
+    if mask.ndim == 1:
+        mask = _unflattened(mask, width, height, path)
+    if mask.ndim != 2 or mask.size == 0:
+        raise BadData(path, f"has shape {mask.shape}", expected="bool[H,W], or a flat bool[H*W]")
+    return resized_nearest(mask != 0, width, height, path)
+
+
+def resized_nearest(picture: AnyArray, width: int, height: int, path: Path) -> AnyArray:
+    """[H, W] -> [height, width] by the nearest pixel centre; another shape (beyond a pixel's rounding) is refused."""
+    full_height, full_width = picture.shape
+    if (full_width, full_height) == (width, height):
+        return picture
+    if abs(width * full_height - height * full_width) >= full_width + full_height:
+        raise BadData(path, f"is {full_width}x{full_height}, another aspect ratio than its photo",
+                      expected=f"the shape of {width}x{height}")
+    rows = ((np.arange(height) + 0.5) * full_height / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * full_width / width).astype(int)
+    return picture[rows[:, None], columns]
+
+
+def mask_agreement_pct(ours: Path, theirs: Path, scene: Scene, n_experts: int) -> float:
+    """Share of pixels, over all photos and experts, on which two folders of masks agree at the photos' size."""
+    agreed = total = 0
+    for photo in scene.photos:
+        for expert in range(n_experts):
+            first, second = (load_mask(folder / str(expert) / f"{photo.stem}.pt", photo.width, photo.height)
+                             for folder in (ours, theirs))
+            agreed, total = agreed + int((first == second).sum()), total + first.size
+    return 100 * agreed / total
+
+
+def _unflattened(mask: AnyArray, width: int, height: int, path: Path) -> AnyArray:
+    """A flat mask of some full size has the shape of the working size."""
+    factor = math.sqrt(mask.size / (width * height))
+    full_width, full_height = round(width * factor), round(height * factor)
+    if full_width * full_height != mask.size:
+        raise BadData(path, f"is flat with {mask.size} pixels", expected=f"a picture of the shape {width}x{height}")
+    return mask.reshape(full_height, full_width)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise BadData(path, "is missing, so this is no whole partition", expected="what create_clusters.py writes")
+    value = load_dict(path)
+    version = value.get("format_version", FORMAT_VERSION)
+    if version > FORMAT_VERSION:
+        raise BadData(path, f"is {version}, newer than this program", key="format_version",
+                      expected=f"{FORMAT_VERSION} or less")
+    return value
+
+
+def _needed(value: dict[str, Any], key: str, folder: Path) -> Any:
+    if key not in value:
+        raise BadData(folder / PARAMS, "is missing", key=key)
+    return value[key]
+
+
+def _grid(value: Any, folder: Path) -> tuple[int, int, int]:
+    if len(value) != 3:
+        raise BadData(folder / PARAMS, f"is {value!r}", key="grid_dim", expected="three whole numbers")
+    return int(value[0]), int(value[1]), int(value[2])
+
+
+def _array(value: dict[str, Any], key: str, shape: tuple[int, ...], path: Path) -> Array:
+    expected = "x".join("K" if side < 0 else str(side) for side in shape) + " finite numbers"
+    if key not in value:
+        raise BadData(path, "is missing", key=key, expected=expected)
+    numbers = np.asarray(value[key], np.float64)
+    fits = numbers.ndim == len(shape) and all(
+        side in (-1, given) for side, given in zip(shape, numbers.shape, strict=True))
+    if not fits or not np.isfinite(numbers).all():
+        raise BadData(path, f"has shape {numbers.shape}" if not fits else "holds NaN or infinity", key=key,
+                      expected=expected)
+    return numbers

@@ -1,0 +1,46 @@
+"""Label pictures per photo: a pixel labelled 0 (sky, water, to be ignored) belongs to no expert.
+
+`<folder>/000123.png` by photo id, or by the original name (DJI_0042.JPG: DJI_0042.png). Photos without one count whole.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.masks import resized_nearest
+from adaptive_nerf.data.photos import Photo
+from adaptive_nerf.geometry.types import BoolArray
+
+SUFFIX = ".png"
+
+
+def find_segmentation(folder: Path, photos: Sequence[Photo]) -> dict[str, Path]:
+    """Label pictures by the photo's stem."""
+    if not folder.is_dir():
+        raise BadData(folder, "is not a folder", expected="label pictures such as 000000.png")
+    found = {}
+    for photo in photos:
+        for stem in (photo.stem, Path(photo.name).stem):
+            if (folder / f"{stem}{SUFFIX}").is_file():
+                found[photo.stem] = folder / f"{stem}{SUFFIX}"
+                break
+    if not found:
+        raise BadData(folder, "holds no label picture of any photo of the scene",
+                      expected=f"{photos[0].stem}{SUFFIX} or {Path(photos[0].name).stem}{SUFFIX}, and so on")
+    return found
+
+
+def labelled_pixels(path: Path, width: int, height: int) -> BoolArray:
+    """Where the label is not 0, at the photo's full size. [height, width]"""
+    try:
+        with Image.open(path) as picture:  # palette pictures give their indices, which are the labels
+            labels = np.asarray(picture)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise BadData(path, "is not a readable picture", expected="a PNG of labels") from error
+    if labels.ndim == 3:
+        colours = labels.shape[2] - (labels.shape[2] in (2, 4))  # transparency is no label
+        labels = labels[:, :, :colours].any(axis=-1)
+    return resized_nearest(labels != 0, width, height, path)
