@@ -36,28 +36,35 @@ def require_whole_binary(path: Path) -> None:
                       expected="a whole COLMAP file; copy it again")
 
 
-def require_finite_poses_in_text(path: Path) -> None:
-    """images.txt: pycolmap refuses a NaN without saying where."""
+def names_in_text(path: Path) -> dict[int, str]:
+    """Image names by id in images.txt.
+
+    pycolmap ends a name at its first space, and refuses a NaN without saying where.
+    """
+    names: dict[int, str] = {}
     is_pose_line = True  # poses and observations take turns
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         if is_pose_line and (not line.strip() or line.startswith("#")):
             continue
         if is_pose_line:
-            _require_pose_line(path, number, line)
+            image_id, name = _id_and_name(path, number, line)
+            names[image_id] = name
         is_pose_line = not is_pose_line
+    return names
 
 
-def _require_pose_line(path: Path, number: int, line: str) -> None:
+def _id_and_name(path: Path, number: int, line: str) -> tuple[int, str]:
     expected = "IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
     fields = line.split(maxsplit=9)
     try:
-        pose = [float(field) for field in fields[1:8]]
+        image_id, pose = int(fields[0]), [float(field) for field in fields[1:8]]
     except ValueError as error:
         raise BadData(path, f"line {number} is no image: {line[:60]!r}", expected=expected) from error
     if len(fields) < 10:
         raise BadData(path, f"line {number} has {len(fields)} fields", expected=expected)
     if not all(map(math.isfinite, pose)):
         raise BadData(path, f"the pose of {fields[9]} holds NaN or infinity", expected="finite numbers")
+    return image_id, fields[9].rstrip()
 
 
 def _camera_end(content: bytes, at: int) -> int:

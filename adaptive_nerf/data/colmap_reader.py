@@ -14,7 +14,7 @@ import numpy as np
 import pycolmap
 
 from adaptive_nerf.common.errors import BadData
-from adaptive_nerf.data.colmap_layout import require_finite_poses_in_text, require_whole_binary
+from adaptive_nerf.data.colmap_layout import names_in_text, require_whole_binary
 
 REFUSED = 3
 MEMBERS = ("cameras", "images", "points3D")
@@ -25,7 +25,7 @@ READ_ERRORS = (ValueError, IndexError, KeyError, RuntimeError, MemoryError, Over
 
 def main(folder: Path) -> int:
     try:
-        content = pack(read(folder))
+        content = pack(*read(folder))
     except BadData as error:
         refusal = {"path": str(error.path), "problem": error.problem, "expected": error.expected}
         sys.stdout.write(json.dumps(refusal))
@@ -34,7 +34,8 @@ def main(folder: Path) -> int:
     return 0
 
 
-def read(folder: Path) -> pycolmap.Reconstruction:
+def read(folder: Path) -> tuple[pycolmap.Reconstruction, dict[int, str]]:
+    """The model, and names by image id where pycolmap's own cannot be relied on."""
     suffix = ".bin" if (folder / "images.bin").exists() or not (folder / "images.txt").exists() else ".txt"
     paths = [folder / f"{member}{suffix}" for member in MEMBERS]
     missing = [path.name for path in paths if not path.is_file()]
@@ -42,11 +43,9 @@ def read(folder: Path) -> pycolmap.Reconstruction:
         raise BadData(folder, f"holds no {', '.join(missing)}",
                       expected="a COLMAP model: cameras, images and points3D, all .bin or all .txt")
     paths += [path for member in OPTIONAL_MEMBERS if (path := folder / f"{member}{suffix}").is_file()]
-    for path in paths:
-        if suffix == ".bin":
-            require_whole_binary(path)
-        elif path.stem == "images":
-            require_finite_poses_in_text(path)
+    names = names_in_text(folder / "images.txt") if suffix == ".txt" else {}
+    for path in paths if suffix == ".bin" else ():
+        require_whole_binary(path)
     _limit_memory(sum(path.stat().st_size for path in paths))
     model = pycolmap.Reconstruction()
     try:
@@ -54,7 +53,7 @@ def read(folder: Path) -> pycolmap.Reconstruction:
     except READ_ERRORS as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise BadData(folder, f"pycolmap cannot read it ({reason})", expected="an undamaged COLMAP model") from error
-    return model
+    return model, names
 
 
 def _limit_memory(bytes_read: int) -> None:
@@ -63,7 +62,7 @@ def _limit_memory(bytes_read: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
 
 
-def pack(model: pycolmap.Reconstruction) -> bytes:
+def pack(model: pycolmap.Reconstruction, names: dict[int, str]) -> bytes:
     """Plain arrays; what is no array goes as JSON text."""
     images = [image for image in model.images.values() if image.has_pose]
     poses = [image.cam_from_world() for image in images]
@@ -73,7 +72,7 @@ def pack(model: pycolmap.Reconstruction) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer,
              cameras=json.dumps(cameras),
-             names=json.dumps([image.name for image in images]),
+             names=json.dumps([names.get(image.image_id, image.name) for image in images]),
              camera_ids=np.array([image.camera_id for image in images], np.int64),
              quaternions_xyzw=np.array([pose.rotation.quat for pose in poses], np.float64).reshape(-1, 4),
              translations=np.array([pose.translation for pose in poses], np.float64).reshape(-1, 3),

@@ -22,11 +22,7 @@ LARGEST_RAY_ERROR = 1e-3
 
 def dark_borders(rgb: npt.NDArray[np.uint8]) -> Mask:  # [h, w, 3] -> [h, w]
     """False in the dark region that touches the frame, grown a little; all True where the frame is bright."""
-    dark = _dark_region(rgb.max(2))
-    if not dark.any():
-        return ~dark
-    beyond = np.pad(dark, GROWN_PX, constant_values=True)  # outside of the photo is no picture either
-    return ~ndimage.binary_dilation(beyond, iterations=GROWN_PX)[GROWN_PX:-GROWN_PX, GROWN_PX:-GROWN_PX]
+    return _grown(_dark_region(rgb.max(2)))
 
 
 def undistortion_borders(rgb: npt.NDArray[np.uint8]) -> Mask | None:
@@ -36,7 +32,11 @@ def undistortion_borders(rgb: npt.NDArray[np.uint8]) -> Mask | None:
     share = dark.mean()
     if not SMALLEST_SHARE <= share <= LARGEST_SHARE or np.median(brightness[dark]) > BLACK_MEDIAN:
         return None
-    return dark_borders(rgb)
+    return _grown(dark)
+
+
+def _grown(dark: Mask) -> Mask:
+    return ~np.asarray(ndimage.binary_dilation(dark, iterations=GROWN_PX)) if dark.any() else ~dark
 
 
 def _dark_region(brightness: npt.NDArray[np.uint8]) -> Mask:  # [h, w] -> [h, w]

@@ -1,96 +1,15 @@
-"""A small flight over a painted plain, photographed through any lens that COLMAP knows, as a COLMAP model and photos.
-
-The plain's colour is a smooth function of east and north, so every pixel of a photo tells which ground point it shows.
-"""
+"""Flights to prepare, and ways to disturb a command while it writes."""
 
 import hashlib
+import os
+import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 import pytest
-from PIL import Image
 
-from adaptive_nerf.geometry.cameras import look_at
-from adaptive_nerf.geometry.frames import FrameName, colmap_from_c2w, local_frame
-
-WIDTH, HEIGHT = 64, 48
-PLACE = (48.2082, 16.3738, 190.0)  # latitude deg, longitude deg, ellipsoidal height m of the plain's middle
-ALTITUDE_M = 50.0
-LENSES = {
-    "PINHOLE": [50, 51, 32, 24],
-    "SIMPLE_RADIAL": [50, 32, 24, -0.05],
-    "OPENCV": [50, 51, 31, 25, -0.05, 0.01, 0.001, -0.001],
-    "OPENCV_FISHEYE": [40, 41, 31, 25, 0.02, -0.01, 0.001, 0.0],
-    "THIN_PRISM_FISHEYE": [40, 40, 32, 24, 0.02, -0.01, 0.001, 0.0, 0.0, 0.0, 0.001, 0.001],
-    "FOV": [50, 50, 32, 24, 0.6],
-}
-
-
-def plain_colour(east_north: np.ndarray) -> np.ndarray:  # [..., 2] metres -> [..., 3] sRGB bytes
-    east, north = east_north[..., 0], east_north[..., 1]
-    waves = [np.sin(east / 9), np.sin(north / 11 + 1), np.sin((east + north) / 14 + 2)]
-    return (128 + 80 * np.stack(waves, -1)).astype(np.uint8)
-
-
-def photograph(camera: pycolmap.Camera, c2w_enu: np.ndarray) -> np.ndarray:
-    """What the lens sees of the plain at Up = 0. [h, w, 3]"""
-    x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
-    right_down = camera.cam_from_img(np.stack([x.ravel(), y.ravel()], -1))
-    rays = np.stack([right_down[:, 0], -right_down[:, 1], -np.ones(len(right_down))], -1) @ c2w_enu[:, :3].T
-    reach = -c2w_enu[2, 3] / rays[:, 2]
-    ground = c2w_enu[:, 3] + rays * reach[:, None]
-    return plain_colour(ground[:, :2]).reshape(camera.height, camera.width, 3)
-
-
-@dataclass
-class Flight:
-    """What lies on the disk, and the truth about it."""
-
-    root: Path
-    names: list[str]
-    c2w_enu: np.ndarray  # [n, 3, 4] at PLACE
-    camera: pycolmap.Camera
-    points_enu: np.ndarray  # [m, 3]
-
-    @property
-    def model(self) -> Path:
-        return self.root / "model"
-
-    @property
-    def images(self) -> Path:
-        return self.root / "images"
-
-
-def flight_poses(count: int, east_m: float = 0.0, up_m: float = ALTITUDE_M) -> np.ndarray:
-    """Two rows of cameras that look down, each a little aslant."""
-    poses = []
-    for index in range(count):
-        position = np.array([east_m + 12.0 * (index // 2), 25.0 * (index % 2) - 10, up_m + index % 3])
-        target = np.array([position[0] + 3.0 * (index % 2), position[1] + 5.0, 0.0])
-        poses.append(look_at(position, target, np.array([0.0, 1.0, 0.1])))
-    return np.stack(poses)
-
-
-def write_flight(root: Path, names: list[str], c2w_enu: np.ndarray, lens: str, ecef: bool, text: bool) -> Flight:
-    camera = pycolmap.Camera(camera_id=1, model=lens, width=WIDTH, height=HEIGHT, params=LENSES[lens])
-    to_model = local_frame(PLACE).convert(FrameName.ENU, FrameName.ECEF if ecef else FrameName.ENU)
-    points_enu = np.random.default_rng(1).uniform([-30, -40, -2], [60, 40, 8], (200, 3))
-    model = pycolmap.Reconstruction()
-    model.add_camera_with_trivial_rig(camera)
-    for image_id, (name, pose) in enumerate(zip(names, c2w_enu, strict=True), 1):
-        image = pycolmap.Image(image_id=image_id, name=name, camera_id=1)
-        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(colmap_from_c2w(to_model.pose(pose))))
-        path = root / "images" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(photograph(camera, pose)).save(path, quality=97)
-    for point in to_model.points(points_enu):
-        model.add_point3D(point, pycolmap.Track(), np.zeros(3, np.uint8))
-    (root / "model").mkdir()
-    (model.write_text if text else model.write_binary)(str(root / "model"))
-    return Flight(root, names, c2w_enu, camera, points_enu)
+from tests.unit.data.colmap_factory import Flight, flight_poses, write_flight
 
 
 @pytest.fixture
@@ -103,12 +22,38 @@ def make_flight(tmp_path: Path) -> Callable[..., Flight]:
     return make
 
 
-def tree_digest(folder: Path) -> dict[str, str]:
+@pytest.fixture
+def digest() -> Callable[[Path], dict[str, str]]:
     """Every file below a folder, hidden ones too, by its bytes."""
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*")) if path.is_file()}
+    def of(folder: Path) -> dict[str, str]:
+        return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in sorted(folder.rglob("*")) if path.is_file()}
+    return of
 
 
 @pytest.fixture
-def digest() -> Callable[[Path], dict[str, str]]:
-    return tree_digest
+def killed_at_write() -> Callable[[int, Callable[[], object]], bool]:
+    """Run a function in a child that gets SIGKILL as it brings its k-th file to the disk; whether it came so far."""
+    def run(kth: int, function: Callable[[], object]) -> bool:
+        child = os.fork()
+        if child == 0:
+            _kill_at(kth)
+            function()
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    return run
+
+
+def _kill_at(kth: int) -> None:
+    """Between the content and the name: the worst moment."""
+    calls = 0
+    rename = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == kth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(self, target)
+
+    Path.replace = replace  # type: ignore[method-assign]  # in the child alone
