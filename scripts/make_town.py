@@ -12,9 +12,9 @@ Written to --output:
 A run that was stopped goes on where it was when the same command is given again.
 """
 
-import _launch  # noqa: F401  (first: finds the project's Python)
-
 from pathlib import Path
+
+import _launch  # noqa: F401  (first: finds the project's Python)
 
 from adaptive_nerf.common.command_line import parser, print_json, run, usable_cores
 from adaptive_nerf.common.errors import BadUsage

@@ -34,12 +34,10 @@ def _shape(kind: str) -> Mesh:
     house[[4, 6], 0] += back_slant
     house[4:, 1] *= 0.86
     sides = house[BOX_SIDES]
-    windows = (0, 1, 3) if kind == "van" else (0, 1, 2, 3)
-    parts = [quads(hull[BOX_SIDES], Material.CAR_PAINT, paint),
-             quads(sides[[4]], Material.CAR_PAINT, paint),
-             quads(sides[[1]] if kind == "van" else sides[list(windows)], Material.GLASS, GLASS)]
-    if kind == "van":
-        parts.append(quads(sides[[0, 2, 3]], Material.CAR_PAINT, paint))
+    windows = [1] if kind == "van" else [0, 1, 2, 3]
+    plain = [side for side in range(5) if side not in windows]  # without the floor
+    parts = [quads(hull[BOX_SIDES], Material.CAR_PAINT, paint), quads(sides[plain], Material.CAR_PAINT, paint),
+             quads(sides[windows], Material.GLASS, GLASS)]
     for x in (-a * 0.62, a * 0.62):
         for y in (-b, b):
             parts.append(box((x - 0.32, y - 0.12, 0), (x + 0.32, y + 0.08, 0.62), Material.PLAIN, TYRE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def plots_of(block: Block, width_m: float, rng: np.random.Generator) -> list[Plo
         count = max(1, round(block.width_m / width_m))
         inner = np.arange(1, count) + rng.uniform(-0.08, 0.08, count - 1)
         cuts = block.x0 + block.width_m / count * np.concatenate([[0], inner, [count]])
-        plots += [Plot(float(a), street_y, away, float(b - a), depth) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        plots += [Plot(float(a), street_y, away, float(b - a), depth) for a, b in pairwise(cuts)]
     return plots
 
 
@@ -89,7 +90,8 @@ def _villa(site: Site, plot: Plot, rng: np.random.Generator) -> float:
 
 
 def _garden(site: Site, plot: Plot, rng: np.random.Generator) -> None:
-    site.land_use.paint(*plot.span((0, 0), (plot.width_m, plot.depth_m)), Use(int(rng.choice(LAWNS, p=[0.5, 0.3, 0.2]))))
+    grass = Use(int(rng.choice(LAWNS, p=[0.5, 0.3, 0.2])))
+    site.land_use.paint(*plot.span((0, 0), (plot.width_m, plot.depth_m)), grass)
 
 
 def _back_garden(site: Site, plot: Plot, start: float, rng: np.random.Generator) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from adaptive_nerf.synth.land_use import Use
 from adaptive_nerf.synth.noise import Floats, visible
-from adaptive_nerf.synth.palette import colour
+from adaptive_nerf.synth.palette import colours, muted
 from adaptive_nerf.synth.patch import Patch
 from adaptive_nerf.synth.randomness import hash01
 
@@ -35,8 +35,7 @@ LOOKS = {
     Use.SOIL: ("#8f7558", "#7d6549", 0.9, 0.18),
     Use.RAPE: ("#a8a046", "#8f9440", 0.9, 0.16),
 }
-FIRST = np.array([colour(LOOKS[use][0]) for use in Use], np.float32)
-SECOND = np.array([colour(LOOKS[use][1]) for use in Use], np.float32)
+FIRST, SECOND = (muted(colours(*(LOOKS[use][tone] for use in Use)), 0.22).astype(np.float32) for tone in (0, 1))
 MIX = np.array([LOOKS[use][2] for use in Use], np.float32)
 GRAIN = np.array([LOOKS[use][3] for use in Use], np.float32)
 
@@ -61,7 +60,8 @@ def ground(patch: Patch) -> Floats:
     if patch.land_use is None:
         use = np.full(len(x), Use.LAWN, np.uint8)
     else:
-        use = patch.land_use.at(x + np.float32(0.05) * fine, y + np.float32(0.05) * broad)  # no border is quite straight
+        ragged = np.float32(0.05)  # no border is quite straight
+        use = patch.land_use.at(x + ragged * fine, y + ragged * broad)
     blend = np.clip(0.5 + 0.5 * MIX[use] * broad, 0, 1)[:, None]
     tone = FIRST[use] * (1 - blend) + SECOND[use] * blend
     middle = patch.noise.at(y + 40, x, 0.22, footprint)

@@ -43,7 +43,7 @@ def _gable_roof(house: House) -> Mesh:
     thick = 0.14
     slopes = [[(-ends, -eaves, low), (ends, -eaves, low), (ends, 0, ridge), (-ends, 0, ridge)],
               [(ends, eaves, low), (-ends, eaves, low), (-ends, 0, ridge), (ends, 0, ridge)]]
-    lifted = np.array(slopes) + [0, 0, thick]
+    lifted = np.array(slopes) + np.array([0, 0, thick])
     edges = []
     for slope in lifted:
         for first, second in ((0, 1), (1, 2), (3, 0)):
@@ -90,14 +90,15 @@ def _flat_roof(house: House) -> Mesh:
     cap = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
     rims = [[(*(cap[i] * (a, b)), top), (*(cap[j] * (a, b)), top), (*(cap[j] * (inner_a, inner_b)), top),
              (*(cap[i] * (inner_a, inner_b)), top)] for i, j in ((0, 1), (1, 2), (2, 3), (3, 0))]
-    floor = [[(-inner_a, -inner_b, deck), (inner_a, -inner_b, deck), (inner_a, inner_b, deck), (-inner_a, inner_b, deck)]]
-    return join([quads(floor, Material.ROOF_FLAT, house.roof_tint, traits=(2 * inner_a, 2 * inner_b, 0, 0)),
+    floor = [(*corner, deck) for corner in cap * (inner_a, inner_b)]
+    return join([quads([floor], Material.ROOF_FLAT, house.roof_tint, traits=(2 * inner_a, 2 * inner_b, 0, 0)),
                  quads(rims, Material.PLAIN, TRIM), quads(_ring(inner_a, inner_b, deck, top), Material.PLAIN, TRIM)])
 
 
 def _ring(a: float, b: float, low: float, high: float) -> list:
     foot = [(-a, -b), (a, -b), (a, b), (-a, b)]
-    return [[(*foot[i], low), (*foot[(i + 1) % 4], low), (*foot[(i + 1) % 4], high), (*foot[i], high)] for i in range(4)]
+    return [[(*start, low), (*end, low), (*end, high), (*start, high)]
+            for start, end in zip(foot, foot[1:] + foot[:1], strict=True)]
 
 
 def _overhang(house: House) -> float:

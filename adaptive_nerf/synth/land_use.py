@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -76,7 +77,8 @@ class LandUse:
         rows, columns = self._cells(low[1], high[1], 1), self._cells(low[0], high[0], 0)
         self.raster[rows, columns] = use
 
-    def paint_where(self, low: tuple[float, float], high: tuple[float, float], use: Use, inside) -> None:  # noqa: ANN001
+    def paint_where(self, low: tuple[float, float], high: tuple[float, float], use: Use,
+                    inside: Callable[[npt.NDArray, npt.NDArray], npt.NDArray[np.bool_]]) -> None:
         """Fill the part of a rectangle where `inside(x, y)` is true."""
         rows, columns = self._cells(low[1], high[1], 1), self._cells(low[0], high[0], 0)
         part = self.raster[rows, columns]

@@ -76,5 +76,5 @@ def _country(site: Site) -> None:
         outside = np.any(np.abs(places) > half + 2, axis=-1)
         fitting = outside & np.isin(site.land_use.at(places[:, 0], places[:, 1]), uses)
         for x, y in places[fitting]:
-            kind = str(rng.choice(["field", "field", "bush"]))
-            site.tree((float(x), float(y)), kind, rng.uniform(2, 3.5) if kind == "bush" else rng.uniform(4, 9), rng, uses)
+            kind, least = ("bush", 2.0) if rng.random() < 0.33 else ("field", 4.5)
+            site.tree((float(x), float(y)), kind, least * rng.uniform(1, 2), rng, uses)

@@ -14,7 +14,6 @@ from adaptive_nerf.synth.rays import Caster
 SKY_CELL_M = 0.5
 SKY_MARGIN_M = 45.0
 BLURS_M = (0.9, 3.0)
-SKY_REACH_M = 13.0  # four blurs and a cell: nothing takes sky light from farther away
 ROOFS_M = 120.0  # above everything
 
 
@@ -41,7 +40,7 @@ EXPOSURE = 0.42
 
 @dataclass(frozen=True)
 class SkyLight:
-    """How high the surroundings stand: places below that see less of the sky. Cheap, smooth, the same from all sides."""
+    """How high the surroundings stand: places below that see less of the sky. Smooth, the same from all sides."""
 
     heights: tuple[Floats, ...]  # [columns east * rows north] Up in metres, one for each blur
     low: tuple[float, float]

@@ -24,3 +24,9 @@ def colours(*written: str) -> npt.NDArray[np.float64]:
 
 def colour(written: str) -> npt.NDArray[np.float64]:
     return colours(written)[0]
+
+
+def muted(linear: npt.NDArray[np.float64], grey_part: float) -> npt.NDArray[np.float64]:
+    """Colours [n, 3] mixed with the grey of their own brightness: sun and weather take the colour out of things."""
+    brightness = linear @ np.array([0.2126, 0.7152, 0.0722])
+    return linear * (1 - grey_part) + brightness[:, None] * grey_part

@@ -41,9 +41,9 @@ class Caster:
         # Embree's scene refers to what this object holds.
         self._triangles = TriangleMesh(self._scene, np.ascontiguousarray(mesh.corners.reshape(-1, 3)), faces)
         corners = mesh.corners.astype(np.float64)
-        self._first = corners[:, 0]
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         self._normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-30)
+        self._offset = _dot(self._normal, corners[:, 0])
 
     def nearest(self, origins: Array, directions: Array, near_m: float = 0.0, far_m: float = np.inf) -> Hits:
         """Where unit rays [n, 3] first meet the mesh between two distances."""
@@ -54,14 +54,15 @@ class Caster:
                                 query="INTERSECT", output=True)
         ray = np.flatnonzero(found["primID"] >= 0)
         face = found["primID"][ray]
-        start, toward, normal = starts[ray], np.asarray(directions)[ray], self._normal[face]
+        start, toward = starts.take(ray, axis=0), np.asarray(directions).take(ray, axis=0)
+        normal, about = self._normal.take(face, axis=0), found["tfar"][ray]
         # Embree's float32 distance is good to a tenth of a millimetre; the plane of the face tells the rest.
-        slope = (toward * normal).sum(-1)
-        exact = ((self._first[face] - start) * normal).sum(-1) / np.where(np.abs(slope) < 1e-6, np.inf, slope)
-        distance = np.where(np.abs(exact - found["tfar"][ray]) < 0.05, exact, found["tfar"][ray])
+        slope = _dot(toward, normal)
+        exact = (self._offset[face] - _dot(start, normal)) / np.where(np.abs(slope) < 1e-6, np.inf, slope)
+        distance = np.where(np.abs(exact - about) < 0.05, exact, about)
         u, v = found["u"][ray], found["v"][ray]
         return Hits(ray, face, distance + near_m, start + toward * distance[:, None],
-                    np.where(slope[:, None] > 0, -normal, normal), np.stack([1 - u - v, u, v], axis=-1))
+                    normal * np.where(slope > 0, -1.0, 1.0)[:, None], np.stack([1 - u - v, u, v], axis=-1))
 
     def blocked(self, points: Array, normals: Array, toward: Array, reach_m: npt.ArrayLike = FAR_M) -> npt.NDArray:
         """Whether something stands between points on the mesh [n, 3] and a direction [3] or directions [n, 3]."""
@@ -69,3 +70,7 @@ class Caster:
         directions = np.array(np.broadcast_to(toward, starts.shape), np.float32, order="C")
         limits = np.array(np.broadcast_to(reach_m, len(starts)), np.float32)
         return self._scene.run(starts, directions, limits, query="OCCLUDED") == 0
+
+
+def _dot(first: Array, second: Array) -> Array:  # [n, 3], [n, 3] -> [n]
+    return np.einsum("nk,nk->n", first, second)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def _mound(house: House, peak: float, rng: np.random.Generator) -> Mesh:
     c00, c10, c11, c01 = points[:-1, :-1], points[1:, :-1], points[1:, 1:], points[:-1, 1:]
     corners = np.stack([c00, c10, c11, c00, c11, c01], axis=2).reshape(-1, 3, 3)
     blend = rng.uniform(0, 1, (len(corners), 1))
-    tint = np.asarray(DUST) * (1 - blend) + np.asarray(house.wall) * 0.7 * blend
+    tint = np.asarray(DUST) * 0.8 * (1 - blend) + np.asarray(house.wall) * 0.45 * blend
     return triangles(corners, Material.RUBBLE, tint * _dark(house))
 
 
@@ -60,7 +61,7 @@ def _slabs(house: House, peak: float, rng: np.random.Generator) -> Mesh:
     inside = 1 - np.maximum(np.abs(x) / (house.length_m / 2 + 1.4), np.abs(y) / (house.depth_m / 2 + 1.4))
     z = peak * np.clip(inside * 2, 0, 1) * rng.uniform(0.4, 0.9, count) + 0.1
     tints = np.array([house.wall, house.roof_tint, house.roof_tint, DUST, (0.22, 0.15, 0.09)]) * _dark(house)
-    chosen = tints[rng.integers(0, len(tints), count)] * rng.uniform(0.7, 1.15, (count, 1))
+    chosen = tints[rng.integers(0, len(tints), count)] * rng.uniform(0.35, 0.95, (count, 1))
     unit = box((-0.5, -0.5, -0.5), (0.5, 0.5, 0.5), Material.RUBBLE, DUST).corners  # [12, 3, 3]
     turned = np.einsum("nij,fcj,nj->nfci", _turns(rng, count), unit, size)
     corners = turned + np.stack([x, y, z], -1)[:, None, None]
@@ -81,7 +82,7 @@ def _stumps(house: House, rng: np.random.Generator) -> Mesh:
     a, b = house.length_m / 2, house.depth_m / 2
     foot = np.array([(-a, -b), (a, -b), (a, b), (-a, b), (-a, -b)])
     faces = []
-    for start, end in zip(foot[:-1], foot[1:], strict=True):
+    for start, end in pairwise(foot):
         steps = max(2, round(float(np.hypot(*(end - start))) / 1.2))
         heights = np.where(rng.random(steps + 1) < 0.45, rng.uniform(0.9, 2.6, steps + 1), 0.2)
         for step in range(steps):

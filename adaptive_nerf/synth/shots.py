@@ -14,14 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.ndimage import maximum_filter
 
 from adaptive_nerf.common.atomic_files import write_bytes
-from adaptive_nerf.geometry.boxes import Box
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.rays import camera_rays, pixel_centres
 from adaptive_nerf.synth.exposures import Exposure
-from adaptive_nerf.synth.mesh import BOX_SIDES, Material, box_corners, quads
+from adaptive_nerf.synth.influence import Influence
 from adaptive_nerf.synth.randomness import generator
 from adaptive_nerf.synth.rays import Caster
 from adaptive_nerf.synth.renderer import MeshRenderer
@@ -33,7 +31,7 @@ POINTS_WITHIN_M = 260.0
 CHANGED_SRGB = 2.0 / 255  # the smallest difference that counts as a change
 CHANGED_DEPTH_M = 0.02
 EXIF_IFD, EXIF_TAKEN_AT = 0x8769, 0x9003
-FIRST_PHOTO_AT = datetime(2025, 6, 14, 10, 30)  # noqa: DTZ001  (local time of the place)
+FIRST_PHOTO_AT = datetime(2025, 6, 14, 10, 30)  # local time of the place
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,8 @@ def taken_at(day: int, number: int) -> datetime:
     return FIRST_PHOTO_AT + timedelta(days=day, seconds=3 * number)
 
 
-def picture_and_truth(shot: Shot, world: World, other: World | None, changed: list[Box]) -> dict[str, npt.NDArray]:
+def picture_and_truth(shot: Shot, world: World, other: World | None = None,
+                      influence: Influence | None = None) -> dict[str, npt.NDArray]:
     """The photo (bytes [h, w, 3]) and truth by name; change only where there is another world to compare with."""
     camera, renderer = shot.camera, MeshRenderer(world)
     size = (camera.height, camera.width)
@@ -65,35 +64,26 @@ def picture_and_truth(shot: Shot, world: World, other: World | None, changed: li
     made = {"photo": np.round(srgb * 255).astype(np.uint8).reshape(*size, 3),
             "depth": surfaces["depth_m"].reshape(size), "normal": surfaces["normal"].reshape(*size, 3),
             "mask": (surfaces["opacity"] > 0).reshape(size)}
-    if other is not None:
-        change = _change(shot, MeshRenderer(other), changed, (srgb, surfaces["depth_m"]))
+    if other is not None and influence is not None:
+        candidates = influence.pixels(camera, surfaces["depth_m"])
+        change = _change(shot, MeshRenderer(other), candidates, (srgb, surfaces["depth_m"]))
         made["change"] = change.reshape(size)
     return made
 
 
-def _change(shot: Shot, other: MeshRenderer, changed: list[Box],
+def _change(shot: Shot, other: MeshRenderer, candidates: npt.NDArray[np.int64],
             here: tuple[npt.NDArray, npt.NDArray]) -> npt.NDArray[np.bool_]:
     """Where the other world looks different in this photo, or lies at another depth. [n]"""
     camera, (srgb, depth) = shot.camera, here
-    pixels = pixel_centres(camera.width, camera.height)
-    # Only views into boxes around what changed can differ; the margin is for the samples beside a pixel's centre.
-    views = np.zeros((camera.height, camera.width), bool)
-    rays = camera_rays(camera, pixels)
-    views.ravel()[_caster_of(changed).nearest(rays.origins, rays.directions).ray] = True
-    candidates = np.flatnonzero(maximum_filter(views, 5))
-    result = np.zeros(len(pixels), bool)
+    result = np.zeros(len(srgb), bool)
     if len(candidates):
-        seen = shot.exposure.develop(other.linear_colour(camera, pixels[candidates]))
-        other_depth = other.surfaces(camera, pixels[candidates])["depth_m"]
-        nearer = np.abs(np.nan_to_num(other_depth, nan=1e6) - np.nan_to_num(depth[candidates], nan=1e6))
+        pixels = pixel_centres(camera.width, camera.height)[candidates]
+        seen = shot.exposure.develop(other.linear_colour(camera, pixels))
+        other_depth = other.surfaces(camera, pixels)["depth_m"]
+        moved = np.abs(np.nan_to_num(other_depth, nan=1e6) - np.nan_to_num(depth[candidates], nan=1e6))
         differs = np.abs(seen - srgb[candidates]).max(-1) > CHANGED_SRGB
-        result[candidates] = differs | (nearer > CHANGED_DEPTH_M)
+        result[candidates] = differs | (moved > CHANGED_DEPTH_M)
     return result
-
-
-def _caster_of(boxes: list[Box]) -> Caster:
-    faces = np.concatenate([box_corners(box.low, box.high)[BOX_SIDES] for box in boxes])
-    return Caster(quads(faces, Material.PLAIN, (0, 0, 0)))
 
 
 @dataclass(frozen=True)

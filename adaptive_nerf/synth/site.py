@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adaptive_nerf.synth.land_use import LAWNS, LandUse, Use
-from adaptive_nerf.synth.palette import colours
+from adaptive_nerf.synth.palette import colours, muted
 from adaptive_nerf.synth.randomness import generator
 from adaptive_nerf.synth.terrain import Bend, Terrain
 from adaptive_nerf.synth.things import Car, Hedge, House, Rgb, Roof, Slot, Tree
@@ -16,9 +16,11 @@ Point = tuple[float, float]
 
 PLASTER = colours("#f2ece0", "#efe3c8", "#e8d3b0", "#f5f3ee", "#dfc7a6", "#e6dcd2", "#d9b48c", "#cfd6d8", "#e9cfc0")
 BRICK = colours("#a4553d", "#8f4a38", "#b56b4e", "#96604a")
-TILES = colours("#b4573a", "#9c4630", "#c06a45", "#8a4534", "#7a4a3d", "#54504f", "#6b625c", "#a8553f", "#b9633f")
+TILES = muted(colours("#a65a40", "#954c39", "#b06f50", "#854838", "#7a5044", "#54504f", "#6b625c", "#9f5b48",
+                      "#8b6a58"),
+              0.22)
 FLAT_ROOFS = colours("#8d8f90", "#a7a49c", "#76787a", "#b7b3a8", "#5f6265")
-FOLIAGE = colours("#5f7f35", "#6f8a3a", "#4d6f2f", "#7c8f42", "#587a3e", "#8a9446")
+FOLIAGE = muted(colours("#5f7f35", "#6f8a3a", "#4d6f2f", "#7c8f42", "#587a3e", "#8a9446"), 0.25)
 NEEDLES = colours("#3d5c38", "#345234", "#466343")
 PAINT = colours("#f4f4f2", "#d8dadb", "#9aa0a5", "#55595e", "#1f2226", "#17181a", "#8e1f1f", "#b02a25", "#1f3f78",
                 "#2f5f93", "#28503a", "#c7b48c", "#e5e6e6", "#3c4148", "#c46a1c")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptive_nerf.synth.ground_colours import ground
+from adaptive_nerf.synth.land_use import LandUse
 from adaptive_nerf.synth.mesh import Material, Mesh
 from adaptive_nerf.synth.noise import Floats, FractalTile, visible
 from adaptive_nerf.synth.patch import Patch
@@ -27,7 +28,7 @@ class Painter:
 
     mesh: Mesh
     noise: FractalTile
-    land_use: object | None = None
+    land_use: LandUse | None = None
     burns: tuple[Burn, ...] = ()
 
     def albedo(self, hits: Hits, footprint_m: Floats) -> Floats:
@@ -38,14 +39,18 @@ class Painter:
         order = np.argsort(material, kind="stable")
         kinds, starts = np.unique(material[order], return_index=True)
         for kind, chosen in zip(kinds, np.split(order, starts[1:]), strict=True):
-            face = hits.face[chosen]
-            uv = np.einsum("nck,nc->nk", self.mesh.uv[face], hits.weights[chosen])
-            patch = Patch(points[chosen], uv, self.mesh.tint[face], self.mesh.traits[face], self.mesh.salt[face],
-                          footprint_m[chosen], self.noise, self.land_use)
+            patch = self._patch(hits, chosen, points, footprint_m)
             colours[chosen] = SURFACES[Material(kind)](patch)
         for burn in self.burns:
             colours = _charred(colours, points, footprint_m, burn, self.noise)
         return np.clip(colours, 0, 1)
+
+    def _patch(self, hits: Hits, chosen: npt.NDArray[np.int64], points: Floats, footprint_m: Floats) -> Patch:
+        mesh, face = self.mesh, hits.face[chosen]
+        uv = np.einsum("nck,nc->nk", mesh.uv.take(face, axis=0), hits.weights.take(chosen, axis=0))
+        tint, traits = mesh.tint.take(face, axis=0), mesh.traits.take(face, axis=0)
+        return Patch(points.take(chosen, axis=0), uv, tint, traits, mesh.salt.take(face), footprint_m.take(chosen),
+                     self.noise, self.land_use)
 
 
 def _charred(colours: Floats, points: Floats, footprint_m: Floats, burn: Burn, noise: FractalTile) -> Floats:

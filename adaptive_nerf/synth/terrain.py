@@ -26,7 +26,8 @@ class Terrain:
         direction, phase = rng.uniform(0, 2 * np.pi, (2, WAVES))
         height = np.zeros(np.broadcast(x, y).shape)
         for length, angle, start in zip(wavelength, direction, phase, strict=True):
-            height = height + length / 420 * np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / length + start)
+            along = x * np.cos(angle) + y * np.sin(angle)
+            height = height + length / 420 * np.sin(along * 2 * np.pi / length + start)
         outside = self._metres_outside(x, y)
         hills = 9 * np.sin(x / 310 + phase[0]) * np.sin(y / 270 + phase[1]) + 0.012 * outside
         # The rise around the town keeps a flood in it.

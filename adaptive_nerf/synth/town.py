@@ -23,6 +23,7 @@ from adaptive_nerf.synth.colmap_export import write_model
 from adaptive_nerf.synth.events import EVENTS
 from adaptive_nerf.synth.exposures import draw_exposure
 from adaptive_nerf.synth.flights import FIELD_OF_VIEW_DEG, Flight, Pattern, fly
+from adaptive_nerf.synth.influence import Influence, influence_between
 from adaptive_nerf.synth.layout import Layout, make_layout
 from adaptive_nerf.synth.light import SUN
 from adaptive_nerf.synth.processes import run_all
@@ -36,7 +37,7 @@ from adaptive_nerf.synth.shots import (
     tracks_path,
     write_shot,
 )
-from adaptive_nerf.synth.world import World, build_world, changed_boxes
+from adaptive_nerf.synth.world import World, build_world
 
 FORMAT_VERSION = 1
 REFERENCE = (48.2, 16.4, 180.0)  # latitude deg, longitude deg, ellipsoidal height m of the town's middle
@@ -146,15 +147,19 @@ def world(request: TownRequest, after: bool) -> World:
     return build_world(layout)
 
 
+@cache
+def influence(request: TownRequest) -> Influence | None:
+    before, after = layouts(request)
+    return influence_between(world(request, False), world(request, True), (before, after)) if after else None
+
+
 def do_shot(task: Task) -> None:
     """Make and write one photo with its truth; runs in a worker."""
     request, after = task.request, task.after
     shots = shots_of(request, after)
     shot = shots[task.rank]
-    before_layout, after_layout = layouts(request)
-    other = world(request, not after) if after_layout else None
-    changed = changed_boxes(before_layout, after_layout) if after_layout else []
-    made = picture_and_truth(shot, world(request, after), other, changed)
+    other = world(request, not after) if request.second_flight else None
+    made = picture_and_truth(shot, world(request, after), other, influence(request))
     folder = _flight_folder(task.folder, after)
     places = tracks(shot, list(shots), world(request, after), made["photo"], request.seed)
     write_shot(folder, folder / NOTES, shot, made, places)

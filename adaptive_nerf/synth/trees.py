@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -103,8 +104,8 @@ def _burnt_shape(number: int) -> Mesh:
     for _ in range(7):
         stick = box((0, -0.012, -0.012), (rng.uniform(0.15, 0.32), 0.012, 0.012), Material.PLAIN, CHAR)
         lean = rng.uniform(0.4, 1.1)
-        corners = stick.corners @ np.array([[np.cos(lean), 0, np.sin(lean)], [0, 1, 0], [-np.sin(lean), 0, np.cos(lean)]])
-        tilted = triangles(corners, Material.PLAIN, CHAR)
+        cos, sin = np.cos(lean), np.sin(lean)
+        tilted = triangles(stick.corners @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]), Material.PLAIN, CHAR)
         sticks.append(tilted.placed((0, 0, rng.uniform(0.3, 0.7)), rng.uniform(0, 2 * np.pi)))
     return join(sticks)
 
@@ -116,7 +117,7 @@ def hedge_mesh(hedge: Hedge) -> Mesh:
     rng = generator(hedge.salt, "hedge")
     count = max(1, round(length / 1.1)) if hedge.kind == "hedge" else 1
     cuts, pieces = np.linspace(0, length, count + 1), []
-    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, end in pairwise(cuts):
         half, top = hedge.width_m / 2, hedge.height_m
         if hedge.kind == "hedge":
             half, top = half * rng.uniform(0.8, 1.15), top * rng.uniform(0.88, 1.08)

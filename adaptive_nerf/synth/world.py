@@ -1,17 +1,13 @@
-"""A layout built: one mesh to cast rays at, the light that falls on it, and what an event changed in it."""
+"""A layout built: one mesh to cast rays at, and the light that falls on it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
-from adaptive_nerf.geometry.boxes import Box
 from adaptive_nerf.synth.cars import car_mesh
 from adaptive_nerf.synth.ground import ground_mesh, water_mesh
 from adaptive_nerf.synth.layout import Layout, make_layout
-from adaptive_nerf.synth.light import SKY_REACH_M, SUN, SkyLight, measure_sky
+from adaptive_nerf.synth.light import SkyLight, measure_sky
 from adaptive_nerf.synth.mesh import Mesh, join
 from adaptive_nerf.synth.noise import FractalTile, make_tile
 from adaptive_nerf.synth.rays import Caster
@@ -56,24 +52,3 @@ def world_of(mesh: Mesh, seed: int = 0, size_m: tuple[float, float] = (100.0, 10
     """Any mesh under the same sun."""
     caster = Caster(mesh)
     return World(mesh, caster, measure_sky(caster, size_m), make_tile(seed))
-
-
-def changed_boxes(before: Layout, after: Layout) -> list[Box]:
-    """Boxes in ENU metres that hold everything an event may have changed, shadows and sky light included."""
-    boxes = [_with_shadow(*thing_mesh(thing).bounds()) for thing in sorted(
-        set(before.things) ^ set(after.things), key=repr)]
-    if after.water_m is not None:
-        boxes.append(_with_shadow(*water_mesh(after, after.water_m).bounds()))
-    for burn in after.burns:
-        reach = burn.radius_m * 1.35
-        low, high = np.array([burn.x, burn.y, 0.0]) - reach, np.array([burn.x, burn.y, 25.0]) + reach
-        boxes.append(Box(low, high))
-    return boxes
-
-
-def _with_shadow(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Box:
-    """A thing's box, stretched to where its shadow falls and to where it takes light from the sky."""
-    drop = SUN.direction[:2] / SUN.direction[2] * (high[2] - low[2] + 6)
-    grown_low = np.concatenate([np.minimum(low[:2], low[:2] - drop), low[2:] - 6]) - SKY_REACH_M
-    grown_high = np.concatenate([np.maximum(high[:2], high[:2] - drop), high[2:]]) + SKY_REACH_M
-    return Box(grown_low, grown_high)
