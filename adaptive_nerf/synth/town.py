@@ -58,11 +58,11 @@ class TownRequest:
     exposure_jitter: float = 0.12
 
     def checked(self) -> TownRequest:
-        limits = (("--seed", self.seed, 0, 2**32 - 1), ("--size", min(self.size_m), 40, 1000),
-                  ("--size", max(self.size_m), 40, 1000), ("--photos", self.photos, 2, 9999),
-                  ("--event_photos", self.event_photos, 2, 9999), ("--resolution", min(self.resolution), 16, 8192),
-                  ("--resolution", max(self.resolution), 16, 8192), ("--altitude", self.altitude_m, 30, 500),
-                  ("--exposure_jitter", self.exposure_jitter, 0, 2))
+        limits = [("--seed", self.seed, 0, 2**32 - 1), ("--photos", self.photos, 2, 9999),
+                  ("--event_photos", self.event_photos, 2, 9999), ("--altitude", self.altitude_m, 30, 500),
+                  ("--exposure_jitter", self.exposure_jitter, 0, 2),
+                  *(("--size", extent, 40, 1000) for extent in self.size_m),
+                  *(("--resolution", side, 16, 8192) for side in self.resolution)]
         for flag, value, least, most in limits:
             if not least <= value <= most:
                 raise BadUsage(f"{flag} {value:g} is out of range; give {least} to {most}")
