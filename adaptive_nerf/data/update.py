@@ -119,9 +119,16 @@ def _manifest(batch_tag: str, photos: Sequence[SourcePhoto], first_id: int) -> d
     return {"batch_tag": batch_tag, "count": len(items), "items": items}
 
 
+def _mappings(settings: UpdateSettings) -> Path:
+    """Its path, cleared of what a killed update was writing; the scene is ours alone."""
+    for path in settings.prepared_dir.glob(f".{MAPPINGS}.*"):
+        path.unlink()
+    return settings.prepared_dir / MAPPINGS
+
+
 def _extend_mappings(settings: UpdateSettings, names: dict[int, str], others: Sequence[Photo]) -> None:
     """Lines without a photo, left by a killed --force, go when their ids are given out anew."""
-    path = settings.prepared_dir / MAPPINGS
+    path = _mappings(settings)
     existing = {photo.photo_id for photo in others}
     kept = {photo_id: name for photo_id, name in (read_mappings(path, []) if path.exists() else {}).items()
             if photo_id < min(names) and (photo_id in existing or not settings.force)}
@@ -132,7 +139,7 @@ def _complete_mappings(settings: UpdateSettings, inside: Sequence[PosedImage]) -
     """After a kill between the two steps: the number of lines that were missing. Anything else exists already."""
     batch = open_scene(settings.prepared_dir).flights.get(settings.batch_tag, ())
     names = {photo.photo_id: photo.name for photo in batch}
-    path = settings.prepared_dir / MAPPINGS
+    path = _mappings(settings)
     mappings = read_mappings(path, [])
     missing = [photo_id for photo_id, name in names.items() if mappings.get(photo_id) != name]
     expected, found = {item.image.name for item in inside}, set(names.values())
