@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from adaptive_nerf.common.errors import Failure
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 PR_SET_PDEATHSIG = 1
 
 

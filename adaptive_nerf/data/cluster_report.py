@@ -14,7 +14,8 @@ def report_facts(scene: Scene, report: Report) -> dict[str, Any]:
         "partition": str(partition.folder),
         "done": "nothing to do: it was there already, made from the same" if report.was_there else "made",
         "photos": {"made now": report.photos_made, "kept": report.photos_kept},
-        "global_box_m": [round(float(side) * scale, 1) for side in _down_east_south(partition.global_box)],
+        "whole_box_m": {name: round(side * scale, 1) for name, side in zip(
+            ("high", "east-west", "north-south"), _down_east_south(partition.global_box), strict=True)},
         "boundary_margin": partition.boundary_margin,
         "experts": [_expert(scene, report, expert) for expert in range(partition.n_experts)],
         "warnings": list(partition.warnings),

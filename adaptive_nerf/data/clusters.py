@@ -129,7 +129,7 @@ def routing_of(scene: Scene, settings: PartitionSettings) -> Routing:
     scale = scene.frame.metres_per_unit
     return Routing(centroids, settings.boundary_margin, settings.cluster_2d,
                    global_box(scene.frame, settings.scene_scale, settings.altitude_pad_m), settings.ray_samples,
-                   0.5 if settings.center_pixels else 0.0,
+                   settings.center_pixels,
                    None if settings.near_m is None else settings.near_m / scale,
                    None if settings.far_m is None else settings.far_m / scale)
 

@@ -30,7 +30,7 @@ class Routing:
     cluster_2d: bool
     box: Box
     ray_samples: int
-    pixel_offset: float = 0.5  # 0.5 is the pixel's centre, 0 its upper left corner
+    center_pixels: bool = True  # rays through pixel centres, else through their upper left corners
     near: float | None = None
     far: float | None = None
 
@@ -103,8 +103,9 @@ def tiles(width: int, height: int, chunk_pixels: int) -> Iterator[tuple[slice, s
 
 
 def _bundle(camera: Camera, routing: Routing, rows: slice, columns: slice, allowed: BoolArray | None) -> Bundle:
-    right = (np.arange(columns.start, columns.stop) + routing.pixel_offset - camera.cx) / camera.fx  # [w]
-    up = -(np.arange(rows.start, rows.stop) + routing.pixel_offset - camera.cy) / camera.fy  # [h]
+    offset = 0.5 if routing.center_pixels else 0.0
+    right = (np.arange(columns.start, columns.stop) + offset - camera.cx) / camera.fx  # [w]
+    up = -(np.arange(rows.start, rows.stop) + offset - camera.cy) / camera.fy  # [h]
     rotation, origin = camera.c2w[:, :3], camera.c2w[:, 3]
     directions = np.stack([rotation[axis, 0] * right + (rotation[axis, 1] * up - rotation[axis, 2])[:, None]
                            for axis in range(3)])  # [3, h, w]

@@ -29,6 +29,11 @@ def pixel_centres(width: int, height: int) -> Array:
     return np.stack([x.ravel(), y.ravel()], axis=-1)
 
 
+def pixel_corners(width: int, height: int) -> Array:
+    """Pixel positions (x, y) of all upper left corners, row by row. [height * width, 2]"""
+    return pixel_centres(width, height) - 0.5
+
+
 def camera_rays(camera: Camera, pixels: Array | None = None) -> Rays:
     """The rays through pixel positions [n, 2] (all pixel centres if none are given)."""
     if pixels is None:
