@@ -34,7 +34,7 @@ SKY = np.array([0.52, 0.62, 0.80], np.float32)
 GROUND_GLOW = np.array([0.20, 0.18, 0.14], np.float32)
 HAZE = np.array([0.70, 0.80, 0.92], np.float32)
 ZENITH = np.array([0.24, 0.44, 0.80], np.float32)
-HAZE_M = 2600.0
+HAZE_M, HAZE_FROM_M = 2600.0, 150.0
 EXPOSURE = 0.42
 
 
@@ -90,6 +90,8 @@ def sky_colour(directions: npt.NDArray) -> Floats:
 
 
 def hazed(colour: Floats, distance_m: Floats) -> Floats:
-    """The air between: unnoticed across the town, soft at the horizon."""
-    clear = np.exp(-np.maximum(distance_m - 150, 0) / np.float32(HAZE_M))[:, None]
-    return colour * clear + HAZE * (1 - clear)
+    """The air between, put on in place: unnoticed across the town, soft at the horizon."""
+    far = np.flatnonzero(distance_m > HAZE_FROM_M)
+    clear = np.exp((HAZE_FROM_M - distance_m[far]) / np.float32(HAZE_M))[:, None]
+    colour[far] = colour[far] * clear + HAZE * (1 - clear)
+    return colour

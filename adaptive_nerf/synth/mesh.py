@@ -59,7 +59,9 @@ class Mesh:
 
 
 def join(meshes: list[Mesh]) -> Mesh:
-    return Mesh(*(np.concatenate([getattr(mesh, field.name) for mesh in meshes]) for field in fields(Mesh)))
+    # Contiguous, whatever the parts were: picking rows of anything else copies the whole array first.
+    return Mesh(*(np.ascontiguousarray(np.concatenate([getattr(mesh, field.name) for mesh in meshes]))
+                  for field in fields(Mesh)))
 
 
 def triangles(corners: npt.ArrayLike, material: Material, tint: npt.ArrayLike, uv: npt.ArrayLike | None = None,

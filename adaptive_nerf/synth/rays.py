@@ -54,7 +54,7 @@ class Caster:
                                 query="INTERSECT", output=True)
         ray = np.flatnonzero(found["primID"] >= 0)
         face = found["primID"][ray]
-        start, toward = starts.take(ray, axis=0), np.asarray(directions).take(ray, axis=0)
+        start, toward = (each if len(ray) == len(each) else each[ray] for each in (starts, directions))
         normal, about = self._normal.take(face, axis=0), found["tfar"][ray]
         # Embree's float32 distance is good to a tenth of a millimetre; the plane of the face tells the rest.
         slope = _dot(toward, normal)

@@ -79,7 +79,10 @@ class MeshRenderer:
 
     def _light(self, camera: Camera, rays: Rays) -> Floats:
         hits = self._cast(camera, rays)
-        light = sky_colour(rays.directions)
+        light = np.empty((len(rays), 3), np.float32)
+        missed = np.ones(len(rays), bool)
+        missed[hits.ray] = False
+        light[missed] = sky_colour(rays.directions[missed])
         span = 1 / camera.fx if camera.is_orthographic else hits.distance_m * (1 / camera.fx)
         # Half a pixel is what one of its samples stands for.
         footprint = np.broadcast_to(np.asarray(span * 0.5, np.float32), len(hits))

@@ -107,7 +107,10 @@ def _claim(building: Path, request: TownRequest) -> None:
     inputs = building / INPUTS
     if building.exists() and not (inputs.exists() and json.loads(inputs.read_text()) == wanted):
         shutil.rmtree(building)
-    building.mkdir(parents=True, exist_ok=True)
+    try:
+        building.mkdir(parents=True, exist_ok=True)
+    except (FileNotFoundError, NotADirectoryError, FileExistsError, PermissionError) as error:
+        raise BadUsage(f"--output: no folder can be made in {building.parent} ({error.strerror}); choose another") from error
     write_json(inputs, wanted)
 
 
