@@ -29,7 +29,7 @@ def water_mesh(layout: Layout, water_m: float) -> Mesh:
     ground = layout.terrain.height(places[..., 0], places[..., 1])
     sheet = np.concatenate([places, np.full((*places.shape[:2], 1), water_m)], axis=-1)
     wet = _cells(ground[..., None])[..., 0].min(-1) < water_m
-    return triangles(_cells(sheet)[wet], Material.WATER, (0.12, 0.10, 0.065))
+    return triangles(_cells(sheet)[wet], Material.WATER, (0.125, 0.130, 0.105))
 
 
 def _ticks(half_m: float) -> npt.NDArray[np.float64]:

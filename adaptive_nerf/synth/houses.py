@@ -91,8 +91,9 @@ def _flat_roof(house: House) -> Mesh:
     rims = [[(*(cap[i] * (a, b)), top), (*(cap[j] * (a, b)), top), (*(cap[j] * (inner_a, inner_b)), top),
              (*(cap[i] * (inner_a, inner_b)), top)] for i, j in ((0, 1), (1, 2), (2, 3), (3, 0))]
     floor = [(*corner, deck) for corner in cap * (inner_a, inner_b)]
+    rim = house.roof_tint if house.style == STYLE_SHED else TRIM
     return join([quads([floor], Material.ROOF_FLAT, house.roof_tint, traits=(2 * inner_a, 2 * inner_b, 0, 0)),
-                 quads(rims, Material.PLAIN, TRIM), quads(_ring(inner_a, inner_b, deck, top), Material.PLAIN, TRIM)])
+                 quads(rims, Material.PLAIN, rim), quads(_ring(inner_a, inner_b, deck, top), Material.PLAIN, rim)])
 
 
 def _ring(a: float, b: float, low: float, high: float) -> list:

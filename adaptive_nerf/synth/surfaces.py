@@ -128,10 +128,12 @@ def _rubble(patch: Patch) -> Floats:
 
 
 def _water(patch: Patch) -> Floats:
-    """Muddy, with slow streaks."""
+    """Grey-green and smooth, with slow streaks; a little of the sky in it."""
     x, y = patch.points[:, 0], patch.points[:, 1]
     streaks = patch.noise.at(0.3 * x + 0.2 * y, y - 0.4 * x, 0.25, patch.footprint_m)
-    return patch.tint * np.exp(0.22 * streaks + 0.12 * patch.noise.at(x, y, 0.9, patch.footprint_m))[:, None]
+    broad = patch.noise.at(x, y, 0.9, patch.footprint_m)
+    sky = np.array([0.022, 0.034, 0.050], np.float32) * (1 + np.float32(0.3) * broad)[:, None]
+    return patch.tint * np.exp(np.float32(0.13) * streaks)[:, None] + sky
 
 
 def _solar(patch: Patch) -> Floats:

@@ -110,7 +110,8 @@ def _claim(building: Path, request: TownRequest) -> None:
     try:
         building.mkdir(parents=True, exist_ok=True)
     except (FileNotFoundError, NotADirectoryError, FileExistsError, PermissionError) as error:
-        raise BadUsage(f"--output: no folder can be made in {building.parent} ({error.strerror}); choose another") from error
+        where = f"--output: no folder can be made in {building.parent}"
+        raise BadUsage(f"{where} ({error.strerror}); choose another") from error
     write_json(inputs, wanted)
 
 
