@@ -1,6 +1,6 @@
 """The flags of prepare_dataset.py, and the settings that they make."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import get_args
 
@@ -45,10 +45,16 @@ def add_photo_options(command: ArgumentParser) -> None:
     group.add_argument("--skip_missing", action="store_true", help="go on without photos that are not there")
     group.add_argument("--jpeg_quality", type=int, choices=range(50, 101), default=DEFAULT_JPEG_QUALITY,
                        metavar="50..100", help="of photos that have to be undistorted")
-    group.add_argument("--jobs", type=int, default=usable_cores(), metavar="N",
+    group.add_argument("--jobs", type=_thread_count, default=usable_cores(), metavar="N",
                        help="threads; the result is the same for any number")
     group.add_argument("--force", action="store_true", help="replace an existing output, and all that was made in it")
     group.add_argument("--json", action="store_true", help="print the report as one JSON object")
+
+
+def _thread_count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no number of threads; give 1 or more")
+    return int(text)
 
 
 def prepare_settings(options: Namespace) -> PrepareSettings:
