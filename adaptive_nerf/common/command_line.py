@@ -15,13 +15,15 @@ from adaptive_nerf.common.errors import AdaptiveNerfError, DiskFull
 from adaptive_nerf.common.progress import say
 
 
-class TeachingFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+class TeachingFormatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of the description, and names every default that is one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, False) or not action.help:
+        default = action.default
+        if default is None or default is False or default is argparse.SUPPRESS or not action.help:
             return action.help
-        return super()._get_help_string(action)
+        words = " ".join(f"{part:g}" for part in default) if isinstance(default, tuple) else str(default)
+        return f"{action.help} (default: {words.replace('%', '%%')})"
 
 
 def parser(description: str, examples: str = "") -> argparse.ArgumentParser:

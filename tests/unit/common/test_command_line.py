@@ -39,8 +39,12 @@ def test_success_leaves_with_zero():
 
 def test_help_names_defaults_and_shows_examples():
     parser = command_line.parser("Counts photos.", "./count.py --limit 3")
-    parser.add_argument("--limit", type=int, default=7, help="how many")
-    assert "how many (default: 7)" in parser.format_help()
+    parser.add_argument("--limit", type=int, default=0, help="how many")
+    parser.add_argument("--size", type=float, nargs=2, default=(4.0, 2.5), help="metres")
+    parser.add_argument("--all", action="store_true", help="every one")
+    assert "how many (default: 0)" in parser.format_help()
+    assert "metres (default: 4 2.5)" in parser.format_help()
+    assert "every one (default" not in parser.format_help()
     assert parser.format_help().rstrip().endswith("./count.py --limit 3")
 
 
