@@ -21,9 +21,9 @@ from adaptive_nerf.synth.mesh import BOX_SIDES, Material, box_corners, quads
 from adaptive_nerf.synth.rays import Caster
 from adaptive_nerf.synth.world import World, thing_mesh
 
-SKY_DIFFERS_M = 0.02  # less than this in the blurred heights is less than half a step of 8 bits in a colour
+SKY_DIFFERS_M = 0.05  # less than this in the blurred heights is less than a change that counts, see shots
 GROWN_M = 0.3
-LOWEST_M = 6.0  # a shadow falls on ground that may lie this much below the thing's foot
+LOWEST_M = 2.0  # a shadow falls on ground that may lie this much below the thing's lowest corner
 SEEN_BESIDE = 5  # pixels: the samples of a pixel look a little past its centre
 Bounds = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
@@ -38,8 +38,11 @@ class Influence:
         """The pixels of a camera that may differ, as indices in row order; `depth_m` [h * w] is what it sees now."""
         rays = camera_rays(camera, pixel_centres(camera.width, camera.height))
         views = np.zeros(len(rays), bool)
-        views[self.caster.nearest(rays.origins, rays.directions).ray] = True
-        places = rays.at(np.nan_to_num(depth_m, nan=1e6) / rays.forward)
+        distance_m = np.nan_to_num(depth_m, nan=1e6) / rays.forward
+        entered = self.caster.nearest(rays.origins, rays.directions)
+        # A box behind the surface that is seen stays unseen. (Drones fly above all boxes, never in one.)
+        views[entered.ray] = entered.distance_m < distance_m[entered.ray] + GROWN_M
+        places = rays.at(distance_m)
         cells = np.floor((places[:, :2] - self.low) / SKY_CELL_M)
         inside = np.flatnonzero(np.all((cells >= 0) & (cells < self.plan.shape), axis=-1))
         column, row = cells[inside].astype(int).T
