@@ -1,6 +1,7 @@
 """A later flight comes into a scene: where it lies, which photos, and through kills."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,18 +15,28 @@ from adaptive_nerf.data.prepare import PrepareSettings, prepare_scene
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.data.update import UpdateSettings, update_scene
 from adaptive_nerf.geometry.frames import FrameName, local_frame
-from tests.unit.data.colmap_factory import PLACE, flight_poses
+from tests.unit.data.colmap_factory import PLACE, flight_poses, write_flight
 
 LATER_NAMES = ["day2/DJI, 0.JPG", "day2/DJI, 1.JPG", "day2/DJI, 2.JPG"]
 
 
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """A scene of six photos, in ECEF or local: prepared once, and copied by whoever wants one."""
+    made = {}
+    for ecef in (True, False):
+        root = tmp_path_factory.mktemp("prepared")
+        names = [f"DJI_{index:04d}.JPG" for index in range(6)]
+        flight = write_flight(root / "raw", names, flight_poses(6), "PINHOLE", ecef, text=False)
+        prepare_scene(PrepareSettings(flight.root, root / "scene", 0.5, FrameSettings(ecef_to_enu=ecef)))
+        made[ecef] = root / "scene"
+    return made
+
+
 @pytest.fixture
-def prepared(make_flight, tmp_path):
-    """Makes a scene of six photos."""
+def prepared(scenes, tmp_path):
     def make(name="scene", ecef=True):
-        flight = make_flight(f"{name}_raw", count=6, ecef=ecef)
-        prepare_scene(PrepareSettings(flight.root, tmp_path / name, 0.5, FrameSettings(ecef_to_enu=ecef)))
-        return tmp_path / name
+        return shutil.copytree(scenes[ecef], tmp_path / name)
     return make
 
 
