@@ -17,7 +17,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from adaptive_nerf.common.command_line import usable_cores
+from adaptive_nerf.common.command_line import parser, usable_cores
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,6 @@ def report(bench: str, figures: list[Figure], as_json: bool) -> None:
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    return parser
+    command = parser(description)
+    command.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    return command

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adaptive_nerf.common.errors import DiskFull, Failure, OutputExists
+from adaptive_nerf.common.errors import BadInput, DiskFull, Failure, OutputExists
 
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
@@ -69,16 +69,26 @@ def partial_folder(target: Path) -> Path:
     return target.with_name(f".{target.name}.partial")
 
 
+def make_folder(folder: Path) -> None:
+    with disk_full_named(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno in OUT_OF_SPACE:
+                raise
+            raise BadInput(f"{folder} cannot be made: {error.strerror}") from error
+
+
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
     """Make the folder if need be, and hold it against other runs of the same command, until this process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Failure(f"{folder} is being built by another run of this command; wait for it to end") from error
+            raise Failure(f"another command is at work in {folder}; wait for it to end") from error
         if not folder.exists() or folder.stat().st_ino != os.fstat(descriptor).st_ino:
             raise Failure(f"{folder} was finished by another run just now; look at its result")
         yield

@@ -8,10 +8,10 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from adaptive_nerf.common.atomic_files import OUT_OF_SPACE
-from adaptive_nerf.common.errors import AdaptiveNerfError, DiskFull
+from adaptive_nerf.common.errors import AdaptiveNerfError, BadUsage, DiskFull
 from adaptive_nerf.common.progress import say
 
 
@@ -26,11 +26,18 @@ class TeachingFormatter(argparse.RawDescriptionHelpFormatter):
         return f"{action.help} (default: {words.replace('%', '%%')})"
 
 
-def parser(description: str, examples: str = "") -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Answers a wrong command line with one clear line instead of a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        say(f"error: {message}; {self.prog} --help tells all flags")
+        sys.exit(BadUsage.exit_code)
+
+
+def parser(description: str | None, examples: str = "") -> Parser:
     """A parser whose help ends in examples that can be pasted."""
     epilog = f"examples:\n{examples}" if examples else None
-    return argparse.ArgumentParser(description=description, epilog=epilog, formatter_class=TeachingFormatter,
-                                   allow_abbrev=False)
+    return Parser(description=description, epilog=epilog, formatter_class=TeachingFormatter, allow_abbrev=False)
 
 
 def run(main: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.common.progress import say, track
 from adaptive_nerf.common.workers import in_threads
+from adaptive_nerf.common.workspace import RECORDS, publish, workspace
 from adaptive_nerf.data.colmap import ColmapModel, read_model
 from adaptive_nerf.data.frame_choice import FrameSettings, choose_frame, scene_pose
 from adaptive_nerf.data.mappings import mappings_text
@@ -22,7 +23,6 @@ from adaptive_nerf.data.scene import COORDINATES, MAPPINGS, coordinates_dict
 from adaptive_nerf.data.source_photos import SourcePhoto, count_strangers, find_source_photos
 from adaptive_nerf.data.tensor_files import save_tensors
 from adaptive_nerf.data.undistort import DEFAULT_JPEG_QUALITY
-from adaptive_nerf.data.workspace import RECORDS, make_folder, publish, workspace
 from adaptive_nerf.geometry.frames import SceneFrame, c2w_from_colmap
 
 WORK_VERSION = 1
@@ -69,7 +69,7 @@ def prepare_scene(settings: PrepareSettings) -> dict[str, Any]:
 
 def make_photo_folders(folders: Sequence[Path], records: Path) -> None:
     for folder in [path / part for path in folders for part in ("metadata", "rgbs")] + [records]:
-        make_folder(folder)
+        atomic_files.make_folder(folder)
 
 
 def export_photos(tasks: Sequence[PhotoTask], jobs: int) -> list[PhotoOutcome]:

@@ -15,6 +15,7 @@ from typing import Any
 from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadUsage, OutputExists
 from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.workspace import RECORDS, publish, workspace
 from adaptive_nerf.data.colmap import ColmapModel, first_few, read_model
 from adaptive_nerf.data.flights import CONTINUAL, MANIFEST
 from adaptive_nerf.data.mappings import mappings_text, read_mappings
@@ -31,7 +32,6 @@ from adaptive_nerf.data.scene import MAPPINGS, Scene, open_scene
 from adaptive_nerf.data.source_photos import SourcePhoto, find_source_photos
 from adaptive_nerf.data.undistort import DEFAULT_JPEG_QUALITY
 from adaptive_nerf.data.update_selection import OnOverflow, PosedImage, in_scene_units, new_images, within_cube
-from adaptive_nerf.data.workspace import RECORDS, make_folder, only_process_in, publish, workspace
 from adaptive_nerf.geometry.types import Array
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -59,7 +59,7 @@ class UpdateSettings:
 def update_scene(settings: UpdateSettings) -> dict[str, Any]:
     """Add the flight whole or not at all; the answer is a report of plain values."""
     _check(settings)
-    with only_process_in(settings.prepared_dir):
+    with atomic_files.locked_folder(settings.prepared_dir):
         return _update(settings, open_scene(settings.prepared_dir))
 
 
@@ -98,7 +98,7 @@ def _check(settings: UpdateSettings) -> None:
 
 def _write_batch(settings: UpdateSettings, model: ColmapModel, photos: Sequence[SourcePhoto], poses: dict[str, Array],
                  first_id: int) -> dict[str, Any]:
-    make_folder(settings.target.parent)
+    atomic_files.make_folder(settings.target.parent)
     names = [photo.name for photo in photos]
     inputs = {"version": WORK_VERSION, "model": model.digest, "first_id": first_id, "photos": names,
               "jpeg_quality": settings.jpeg_quality}

@@ -15,9 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from adaptive_nerf.common.atomic_files import partial_folder, publish_folder, refuse_existing, write_json
+from adaptive_nerf.common.atomic_files import make_folder, refuse_existing, write_json
 from adaptive_nerf.common.errors import BadUsage
-from adaptive_nerf.common.progress import track
+from adaptive_nerf.common.processes import in_processes
+from adaptive_nerf.common.progress import say, track
+from adaptive_nerf.common.workspace import publish, workspace
 from adaptive_nerf.geometry.frames import SceneFrame, local_frame
 from adaptive_nerf.synth.colmap_export import write_model
 from adaptive_nerf.synth.events import EVENTS
@@ -26,7 +28,6 @@ from adaptive_nerf.synth.flights import FIELD_OF_VIEW_DEG, Flight, Pattern, fly
 from adaptive_nerf.synth.influence import Influence, influence_between
 from adaptive_nerf.synth.layout import Layout, make_layout
 from adaptive_nerf.synth.light import SUN
-from adaptive_nerf.synth.processes import run_all
 from adaptive_nerf.synth.renderer import SAMPLES
 from adaptive_nerf.synth.shots import (
     Shot,
@@ -41,7 +42,7 @@ from adaptive_nerf.synth.world import World, build_world
 
 FORMAT_VERSION = 1
 REFERENCE = (48.2, 16.4, 180.0)  # latitude deg, longitude deg, ellipsoidal height m of the town's middle
-NOTES, INPUTS = ".tracks", ".inputs.json"
+NOTES = ".tracks"
 DAYS_TO_EVENT = 30
 
 
@@ -85,34 +86,23 @@ def make_town(request: TownRequest, output: Path, jobs: int, force: bool = False
     """Make the town, or go on with it where a killed run left off. Returns a summary."""
     request.checked()
     refuse_existing(output, force)
-    building = partial_folder(output)
-    _claim(building, request)
-    flights = [False, True] if request.second_flight else [False]
-    for after in flights:
-        for name in ("images", "truth", NOTES):
-            (_flight_folder(building, after) / name).mkdir(parents=True, exist_ok=True)
-    tasks = [Task(request, building, after, rank) for after in flights for rank in range(len(shots_of(request, after)))]
-    missing = [task for task in tasks if not _is_done(task)]
-    for _ in track(run_all(do_shot, missing, jobs), len(missing), "photos"):
-        pass
-    summary = {"output": str(output), "flights": [_finish(request, building, after) for after in flights]}
-    (building / INPUTS).unlink()
-    publish_folder(building, output)
+    inputs = json.loads(json.dumps({"format_version": FORMAT_VERSION, **asdict(request)}))
+    with workspace(output, inputs) as building:
+        flights = [False, True] if request.second_flight else [False]
+        for after in flights:
+            for name in ("images", "truth", NOTES):
+                make_folder(_flight_folder(building, after) / name)
+        tasks = [Task(request, building, after, rank)
+                 for after in flights for rank in range(len(shots_of(request, after)))]
+        missing = [task for task in tasks if not _is_done(task)]
+        if missing:
+            say("building the town" + (", before and after the event" if request.second_flight else ""))
+            influence(request)  # builds the worlds here, so that all workers share them
+        for _ in track(in_processes(do_shot, missing, jobs), len(missing), "photos"):
+            pass
+        summary = {"output": str(output), "flights": [_finish(request, building, after) for after in flights]}
+        publish(building, output)
     return summary
-
-
-def _claim(building: Path, request: TownRequest) -> None:
-    """What a run with other settings left behind is of no use."""
-    wanted = json.loads(json.dumps({"format_version": FORMAT_VERSION, **asdict(request)}))
-    inputs = building / INPUTS
-    if building.exists() and not (inputs.exists() and json.loads(inputs.read_text()) == wanted):
-        shutil.rmtree(building)
-    try:
-        building.mkdir(parents=True, exist_ok=True)
-    except (FileNotFoundError, NotADirectoryError, FileExistsError, PermissionError) as error:
-        where = f"--output: no folder can be made in {building.parent}"
-        raise BadUsage(f"{where} ({error.strerror}); choose another") from error
-    write_json(inputs, wanted)
 
 
 def _flight_folder(root: Path, after: bool) -> Path:
@@ -144,7 +134,7 @@ def layouts(request: TownRequest) -> tuple[Layout, Layout | None]:
 
 @cache
 def world(request: TownRequest, after: bool) -> World:
-    """Built once in each process."""
+    """Built once, before the workers are forked."""
     layout = layouts(request)[after]
     if layout is None:
         raise BadUsage("there is no event in this town")
@@ -153,8 +143,10 @@ def world(request: TownRequest, after: bool) -> World:
 
 @cache
 def influence(request: TownRequest) -> Influence | None:
+    """Where the event can have changed what is seen; None where nothing happens."""
     before, after = layouts(request)
-    return influence_between(world(request, False), world(request, True), (before, after)) if after else None
+    first = world(request, False)
+    return influence_between(first, world(request, True), (before, after)) if after else None
 
 
 def do_shot(task: Task) -> None:

@@ -61,3 +61,17 @@ def test_a_reader_that_goes_away_is_no_error():
 def test_json_refuses_what_other_readers_could_not_parse():
     with pytest.raises(ValueError, match="not JSON compliant"):
         command_line.print_json(float("nan"))
+
+
+@pytest.mark.parametrize(("words", "problem"), [
+    (["--limt", "3"], "unrecognized arguments: --limt 3"), (["--limit", "many"], "invalid int value: 'many'")])
+def test_a_wrong_command_line_is_one_line_that_names_the_flag(words, problem, capsys):
+    parser = command_line.parser("Counts photos.")
+    parser.add_argument("--limit", type=int)
+    with pytest.raises(SystemExit) as left:
+        parser.parse_args(words)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert left.value.code == 2
+    assert line.startswith("error: ")
+    assert problem in line
+    assert line.endswith("--help tells all flags")

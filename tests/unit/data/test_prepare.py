@@ -11,12 +11,11 @@ import torch
 from PIL import Image
 
 from adaptive_nerf.common import atomic_files
-from adaptive_nerf.common.errors import BadData, BadInput, BadUsage, DiskFull, NotGeoreferenced, OutputExists
+from adaptive_nerf.common.errors import BadData, BadInput, BadUsage, DiskFull, Failure, NotGeoreferenced, OutputExists
 from adaptive_nerf.data import photo_export
 from adaptive_nerf.data.frame_choice import FrameSettings
 from adaptive_nerf.data.prepare import PrepareSettings, prepare_scene
 from adaptive_nerf.data.scene import open_scene
-from adaptive_nerf.data.workspace import only_process_in
 from adaptive_nerf.geometry.frames import FrameName, local_frame
 from adaptive_nerf.geometry.rays import camera_rays
 from tests.unit.data.colmap_factory import LENSES, PLACE, plain_colour
@@ -262,7 +261,7 @@ def test_a_write_without_space_leaves_no_scene(make_flight, prepare, monkeypatch
 def test_two_commands_on_one_output_do_not_mix(make_flight, prepare, tmp_path):
     partial = atomic_files.partial_folder(tmp_path / "out" / "scene")
     partial.mkdir(parents=True)
-    with only_process_in(partial), pytest.raises(BadInput, match="another command is at work"):
+    with atomic_files.locked_folder(partial), pytest.raises(Failure, match="another command is at work"):
         prepare(make_flight())
 
 
