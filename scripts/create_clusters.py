@@ -9,6 +9,7 @@ Killed at any moment, the same command with --resume goes on; the result has the
 """
 
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 import _launch  # noqa: F401  (first: finds the project's Python)
@@ -41,11 +42,8 @@ def main() -> None:
     report = create_clusters(scene, settings, partition_folder(scene, options.output),
                              Work(options.jobs, options.chunk_pixels, options.resume, options.force),
                              options.segmentation_path)
-    facts = report_facts(scene, report)
-    if options.json:
-        print_json(facts)
-    else:
-        print_facts("Partition", facts)
+    show = print_json if options.json else partial(print_facts, "Partition")
+    show(report_facts(scene, report))
 
 
 def _options() -> Namespace:
@@ -64,8 +62,8 @@ def _options() -> Namespace:
     add("--scene_scale", type=float, default=1.1, help="half the width of the global box, scene units")
     add("--altitude_pad", type=float, default=10.0, metavar="M", help="the box goes so many m below and above")
     add("--box_margin", type=float, default=0.0, metavar="M", help="m added around each expert's box")
-    add("--near", type=float, metavar="M", help="rays start no nearer than this, m")
-    add("--far", type=float, metavar="M", help="rays end no farther than this, m")
+    for flag, what in (("--near", "start no nearer"), ("--far", "end no farther")):
+        add(flag, type=float, metavar="M", help=f"rays {what} than this, m")
     add("--seed", type=int, default=0, help="of k-means")
     add("--segmentation_path", type=Path, metavar="FOLDER",
         help="label pictures 000123.png (or by original name): pixels labelled 0 belong to nobody")

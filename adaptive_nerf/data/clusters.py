@@ -98,10 +98,13 @@ def create_clusters(scene: Scene, settings: PartitionSettings, output: Path, wor
             "photos; those count whole")
     routing = routing_of(scene, settings)
     inputs = recorded_inputs(scene, settings, labels)
+    partial = partial_folder(output)
     if output.exists() and work.resume and _is_up_to_date(output, inputs, work.force):
+        if partial.exists():  # an older partition that was being replaced when its run was killed
+            with locked_folder(partial):
+                shutil.rmtree(partial)
         return Report(_existing(scene, output), 0, len(scene.photos), None)
     refuse_existing(output, work.force)
-    partial = partial_folder(output)
     with locked_folder(partial):
         kept = _kept(partial, inputs, work.resume, settings.n_experts)
         todo = [photo for photo in scene.photos if photo.stem not in kept]

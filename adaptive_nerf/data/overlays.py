@@ -95,7 +95,7 @@ def _entry_width(text: str) -> int:
 
 
 def contact_sheet(overlays: Sequence[Overlay]) -> Image.Image:
-    columns = min(SHEET_COLUMNS, len(overlays))
+    columns = min(SHEET_COLUMNS, math.ceil(math.sqrt(len(overlays))))
     small = [item.picture.resize((WIDTH_PX // 2, round(item.picture.height / 2)), Image.Resampling.LANCZOS)
              for item in overlays]
     cell_height = max(picture.height for picture in small) + SHEET_GAP_PX

@@ -26,6 +26,7 @@ from adaptive_nerf.geometry.types import AnyArray, Array, BoolArray
 CELLS = 900  # along the longer side of the map
 TINT = 0.5  # how strongly experts colour the ground
 STRIPE_CELLS = 7
+MOST_IN_LEGEND = 48
 DPI = 130
 HALO = withStroke(linewidth=3, foreground="white")
 
@@ -54,7 +55,7 @@ def partition_map(scene: Scene, partition: Partition) -> bytes:
     figure = Figure(figsize=(12.5, 9.2), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.07, 0.075, 0.62, 0.82))
-    extent = _extent_of(scene, partition.global_box)
+    extent = _shown(scene, partition)
     _draw_ground(axes, scene, partition, extent)
     _draw_boxes(axes, scene, partition)
     _draw_cameras(axes, scene, extent)
@@ -66,11 +67,22 @@ def partition_map(scene: Scene, partition: Partition) -> bytes:
     axes.set_anchor("W")
     figure.text(0.07, 0.955, partition.name, fontsize=17, fontweight="bold")
     figure.text(0.07, 0.922, _facts(scene, partition), fontsize=10.5, color="#444444")
-    figure.legend(*_legend(partition), loc="upper left", bbox_to_anchor=(0.705, 0.9), frameon=False, fontsize=10.5,
-                  labelspacing=0.85, handlelength=2.2, handler_map={tuple: HandlerTuple(ndivide=None, pad=0)})
+    many = partition.n_experts > 18
+    figure.legend(*_legend(partition), loc="upper left", bbox_to_anchor=(0.705, 0.9), frameon=False,
+                  fontsize=7.5 if many else 10.5, ncols=1 + many, columnspacing=1.0, labelspacing=0.85,
+                  handlelength=2.2, handler_map={tuple: HandlerTuple(ndivide=None, pad=0)})
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _shown(scene: Scene, partition: Partition) -> Extent:
+    """The global box, and all cameras."""
+    whole = _extent_of(scene, partition.global_box)
+    places = np.stack([photo.c2w_scene[:, 3] for photo in scene.photos])
+    flown = _extent_of(scene, Box(places.min(axis=0), places.max(axis=0)))
+    return Extent(min(whole.west, flown.west), max(whole.east, flown.east),
+                  min(whole.south, flown.south), max(whole.north, flown.north))
 
 
 def _extent_of(scene: Scene, box: Box) -> Extent:
@@ -183,7 +195,9 @@ def _legend(partition: Partition) -> tuple[list[object], list[str]]:
     share = partition.counts / max(1, partition.counts.sum()) * 100
     entries: list[tuple[object, str]] = [
         (Patch(facecolor=colour, edgecolor="none", alpha=0.8), f"expert {expert}: {share[expert]:.1f} % of the samples")
-        for expert, colour in enumerate(colours)]
+        for expert, colour in enumerate(colours[:MOST_IN_LEGEND])]
+    if len(colours) > MOST_IN_LEGEND:
+        entries.append((Patch(alpha=0), f"... and {len(colours) - MOST_IN_LEGEND} more"))
     if partition.n_experts > 1:
         pair = tuple(Patch(facecolor=colours[i % 2], edgecolor="none", alpha=0.8) for i in range(4))
         entries.append((pair, "stripes: ground that several share"))
