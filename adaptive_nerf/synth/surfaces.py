@@ -38,7 +38,8 @@ class Painter:
         material = self.mesh.material[hits.face]
         order = np.argsort(material, kind="stable")
         kinds, starts = np.unique(material[order], return_index=True)
-        for kind, chosen in zip(kinds, np.split(order, starts[1:]), strict=True):
+        for kind, start, end in zip(kinds, starts, [*starts[1:], len(order)], strict=False):  # no hits: no kinds
+            chosen = order[start:end]
             patch = self._patch(hits, chosen, points, footprint_m)
             colours[chosen] = SURFACES[Material(kind)](patch)
         for burn in self.burns:

@@ -49,6 +49,13 @@ def test_where_nothing_is_hit_there_is_sky_and_no_depth(plane_and_box, camera):
     assert (frame.rgb[sky] > 0.3).all()
 
 
+def test_a_view_of_nothing_but_sky_is_a_picture_too(plane_and_box, camera):
+    frame = plane_and_box.render(camera((0, 0, 10), (0, 10, 100)), EVERYTHING)
+    assert (frame.opacity == 0).all()
+    assert np.isnan(frame.depth_m).all()
+    assert (frame.rgb > 0.3).all()
+
+
 def test_channels_that_were_not_asked_for_are_absent(plane_and_box, camera):
     frame = plane_and_box.render(camera(*OBLIQUE), frozenset({Output.NORMAL, Output.EXPERT}))
     assert frame.normal is not None
