@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from bench.harness import Figure, report
@@ -34,3 +35,8 @@ def test_the_roofline_of_this_machine_is_above_what_any_machine_has_been_below()
     assert roofline.flops_per_s > 1e9
     assert roofline.random_loads_per_s > 1e7
     assert roofline.stream_bytes_per_s > 1e8
+
+
+def test_the_probe_leaves_the_arithmetic_of_this_process_alone():
+    probe()
+    assert np.nextafter(0, 1) * 1.0 > 0  # subnormal numbers are not flushed to zero

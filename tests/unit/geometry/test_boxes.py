@@ -23,7 +23,11 @@ def test_no_ray_gives_nan_and_no_interval_is_upside_down(origin, direction):
     assert (far > near).tolist() == hits.tolist()
 
 
-@given(anywhere, vectors(1).filter(lambda v: np.linalg.norm(v) > 0.1).map(lambda v: np.array(v) / np.linalg.norm(v)))
+# Rounded: a ray that leaves a face by 1e-70 a metre is beyond what a march can tell.
+directions = vectors(1).map(lambda v: np.round(v, 3)).filter(lambda v: np.linalg.norm(v) > 0.1)
+
+
+@given(anywhere.map(lambda origin: np.round(origin, 3)), directions.map(lambda v: v / np.linalg.norm(v)))
 def test_the_interval_is_where_a_fine_march_finds_the_box(origin, direction):
     near, far, hits = (value[0] for value in slab_interval(origin[None], direction[None], UNIT))
     distances = np.linspace(0, 12, 4001)
