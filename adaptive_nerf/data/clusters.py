@@ -68,6 +68,11 @@ class Work:
     resume: bool = False
     force: bool = False
 
+    def __post_init__(self) -> None:
+        for flag, number in (("--jobs", self.jobs), ("--chunk_pixels", self.chunk_pixels)):
+            if number < 1:
+                raise BadUsage(f"{flag} is {number}: 1 or more")
+
 
 @dataclass(frozen=True)
 class Report:

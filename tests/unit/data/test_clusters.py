@@ -198,6 +198,12 @@ def test_settings_that_make_no_sense_are_refused(changes, problem):
         replace(SETTINGS, **changes)
 
 
+@pytest.mark.parametrize("changes", [{"jobs": 0}, {"chunk_pixels": 0}])
+def test_no_worker_and_no_pixel_at_once_are_refused(changes):
+    with pytest.raises(BadUsage, match="is 0: 1 or more"):
+        Work(**changes)
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", "/tmp/x", ".hidden", "-x", "a b"])
 def test_the_output_is_a_plain_name(scene, name):
     with pytest.raises(BadUsage, match="not a plain name"):
