@@ -84,7 +84,10 @@ def route_photo(camera: Camera, routing: Routing, allowed: BoolArray | None = No
                 count, first, last = _samples_left(bundle, routing, expert, rivals)
                 mask = (count > 0) & bundle.valid
                 counts[expert] += count[mask].sum(dtype=np.int64)
-                part = bundle.extent(first, last, mask)
+                if (low >= mins[expert]).all() and (high <= maxs[expert]).all():
+                    part = (low, high)  # nothing here can stretch the box
+                else:
+                    part = bundle.extent(first, last, mask)
             else:
                 mask, part = bundle.valid, (low, high)
                 counts[expert] += routing.ray_samples * np.count_nonzero(mask)
@@ -151,7 +154,7 @@ def _samples_left(bundle: Bundle, routing: Routing, expert: int, rivals: list[in
     speed2 = sum(bundle.directions[axis] ** 2 for axis in routing.axes)
     taken = [_taken_by(rival, bundle, routing, expert, per_t, speed2) for rival in rivals]
     count, first, last = _sweep(_sorted(taken), n)
-    return count, bundle.near + first / per_t, bundle.near + last / per_t
+    return count, bundle.near + first / per_t, np.minimum(bundle.near + last / per_t, bundle.far)
 
 
 def _taken_by(rival: int, bundle: Bundle, routing: Routing, expert: int, per_t: Array, speed2: Array) -> AnyArray:
@@ -163,16 +166,30 @@ def _taken_by(rival: int, bundle: Bundle, routing: Routing, expert: int, per_t: 
     curve = -((m2 - 1) * speed2)  # never positive, and -0.0 where m = 1: the far root is then at the right infinity
     discriminant = slope * slope - (4 * constant) * curve
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        q = -0.5 * (slope + np.copysign(np.sqrt(discriminant), slope))
-        roots = q / curve, constant / q
-        enter, leave = np.minimum(*roots), np.maximum(*roots)
-    rootless = ~(discriminant > 0)
-    if rootless.any():  # the sign is that of the constant all along the ray
-        enter[rootless], leave[rootless] = (-np.inf, np.inf) if constant > 0 else (np.inf, np.inf)
-    last = routing.ray_samples
-    start = np.clip(np.floor((enter - bundle.near) * per_t) + 1, 0, last).astype(np.int32)
-    end = np.clip(np.ceil((leave - bundle.near) * per_t), 0, last).astype(np.int32)
+        q = np.sqrt(discriminant)
+        np.copysign(q, slope, out=q)
+        q += slope
+        q *= -0.5
+        roots = np.divide(q, curve, out=curve), np.divide(constant, q, out=q)
+        enter, leave = np.minimum(*roots, out=slope), np.maximum(*roots, out=curve)
+    rooted = discriminant > 0
+    if not rooted.all():  # the sign is that of the constant all along the ray
+        enter[~rooted], leave[~rooted] = (-np.inf, np.inf) if constant > 0 else (np.inf, np.inf)
+    start = _sample_numbers(enter, bundle.near, per_t, np.floor, -1, routing.ray_samples - 1)
+    end = _sample_numbers(leave, bundle.near, per_t, np.ceil, 0, routing.ray_samples)
+    start += 1
     return start << 16 | np.maximum(start, end)
+
+
+def _sample_numbers(t: Array, near: Array, per_t: Array, rounding: np.ufunc, least: int,
+                    greatest: int) -> AnyArray:
+    """t, which is overwritten, as whole sample numbers within bounds. [h, w] int32"""
+    t -= near
+    t *= per_t
+    rounding(t, out=t)
+    np.minimum(t, greatest, out=t)
+    np.maximum(t, least, out=t)
+    return t.astype(np.int32)
 
 
 def _sorted(keys: list[AnyArray]) -> list[AnyArray]:
