@@ -35,20 +35,26 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write the file whole or not at all; an older one stays until the new one is safe on the disk."""
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
+    """Write the file whole or not at all; an older one stays until the new one is safe on the disk.
+
+    Not `durable`: whole against a kill, but not against a power cut; for files of a folder that is brought to the disk
+    at once when it is finished, and whose wholeness is checked when work on it goes on.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with disk_full_named(path):
         try:
             with temporary.open("wb") as stream:
                 stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    stream.flush()
+                    os.fsync(stream.fileno())
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        fsync_folder(path.parent)
+        if durable:
+            fsync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -102,16 +108,15 @@ def refuse_existing(target: Path, force: bool) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Bring every file of a finished folder to the disk, and drop what killed writers left in it."""
-    for path in sorted(folder.rglob("*")):
+    """Drop what killed writers left in a finished folder, and bring the rest to the disk, all in one call."""
+    for path in folder.rglob(".*.tmp"):
         if is_temporary(path):
             path.unlink()
-        elif path.is_dir():
-            fsync_folder(path)
-        else:
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-    fsync_folder(folder)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _check_libc(ctypes.CDLL(None, use_errno=True).syncfs(descriptor), folder)
+    finally:
+        os.close(descriptor)
 
 
 def publish_folder(partial: Path, target: Path) -> None:
@@ -128,8 +133,11 @@ def publish_folder(partial: Path, target: Path) -> None:
 
 def exchange(first: Path, second: Path) -> None:
     """Swap two paths atomically (Linux renameat2)."""
-    libc = ctypes.CDLL(None, use_errno=True)
     arguments = (AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE)
-    if libc.renameat2(*arguments) != 0:
+    _check_libc(ctypes.CDLL(None, use_errno=True).renameat2(*arguments), first, second)
+
+
+def _check_libc(result: int, path: Path, other: Path | None = None) -> None:
+    if result != 0:
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), str(first), None, str(second))
+        raise OSError(code, os.strerror(code), str(path), None, str(other) if other else None)

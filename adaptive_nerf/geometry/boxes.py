@@ -32,14 +32,15 @@ def slab_interval(origins: AnyArray, directions: AnyArray, box: Box) -> tuple[An
     The arithmetic is done in the precision of the rays given.
     """
     low, high = box.low.astype(origins.dtype), box.high.astype(origins.dtype)
-    endless = origins.dtype.type(np.inf)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         first, second = (low - origins) / directions, (high - origins) / directions  # [n, 3]
-    # A ray parallel to a slab is in it for ever or never; 0 / 0 on its face would be NaN.
+    enter, leave = np.minimum(first, second), np.maximum(first, second)
     parallel = directions == 0
-    inside = (origins >= low) & (origins <= high)
-    enter = np.where(parallel, np.where(inside, -endless, endless), np.minimum(first, second))
-    leave = np.where(parallel, np.where(inside, endless, -endless), np.maximum(first, second))
+    if parallel.any():
+        # A ray parallel to a slab is in it for ever or never; 0 / 0 on its face would be NaN.
+        inside = (origins >= low) & (origins <= high)
+        enter = np.where(parallel, np.where(inside, -np.inf, np.inf), enter).astype(origins.dtype)
+        leave = np.where(parallel, np.where(inside, np.inf, -np.inf), leave).astype(origins.dtype)
     near = np.maximum(enter.max(-1), 0)
     far = leave.min(-1)
     hits = (far > near) & np.isfinite(far)
