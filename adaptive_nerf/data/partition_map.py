@@ -67,10 +67,7 @@ def partition_map(scene: Scene, partition: Partition) -> bytes:
     axes.set_anchor("W")
     figure.text(0.07, 0.955, partition.name, fontsize=17, fontweight="bold")
     figure.text(0.07, 0.922, _facts(scene, partition), fontsize=10.5, color="#444444")
-    many = partition.n_experts > 18
-    figure.legend(*_legend(partition), loc="upper left", bbox_to_anchor=(0.705, 0.9), frameon=False,
-                  fontsize=7.5 if many else 10.5, ncols=1 + many, columnspacing=1.0, labelspacing=0.85,
-                  handlelength=2.2, handler_map={tuple: HandlerTuple(ndivide=None, pad=0)})
+    _draw_legends(figure, partition)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -190,22 +187,40 @@ def _facts(scene: Scene, partition: Partition) -> str:
             f"{size_m[1]:.0f} × {size_m[2]:.0f} m, {size_m[0]:.0f} m high")
 
 
-def _legend(partition: Partition) -> tuple[list[object], list[str]]:
-    colours = expert_colours(partition.n_experts) / 255
+def _draw_legends(figure: Figure, partition: Partition) -> None:
+    """Experts above, signs below, beside the map."""
+    style = {"frameon": False, "fontsize": 10.5, "labelspacing": 0.8, "alignment": "left",
+             "handler_map": {tuple: HandlerTuple(ndivide=None, pad=0)}}
+    experts = _expert_entries(partition)
+    figure.legend([handle for handle, _ in experts], [label for _, label in experts], loc="upper left", **style,
+                  bbox_to_anchor=(0.705, 0.905), title="experts, and their share of the samples", title_fontsize=10.5,
+                  ncols=1 if len(experts) <= 18 else 3, columnspacing=1.2, handlelength=1.6)
+    signs = _sign_entries(partition)
+    figure.legend([handle for handle, _ in signs], [label for _, label in signs], loc="lower left", **style,
+                  bbox_to_anchor=(0.705, 0.065), handlelength=2.2)
+
+
+def _expert_entries(partition: Partition) -> list[tuple[object, str]]:
     share = partition.counts / max(1, partition.counts.sum()) * 100
     entries: list[tuple[object, str]] = [
-        (Patch(facecolor=colour, edgecolor="none", alpha=0.8), f"expert {expert}: {share[expert]:.1f} % of the samples")
-        for expert, colour in enumerate(colours[:MOST_IN_LEGEND])]
-    if len(colours) > MOST_IN_LEGEND:
-        entries.append((Patch(alpha=0), f"... and {len(colours) - MOST_IN_LEGEND} more"))
+        (Patch(facecolor=colour, edgecolor="none", alpha=0.8), f"{expert}: {share[expert]:.1f} %")
+        for expert, colour in enumerate(expert_colours(partition.n_experts)[:MOST_IN_LEGEND] / 255)]
+    if partition.n_experts > MOST_IN_LEGEND:
+        entries.append((Patch(alpha=0), f"and {partition.n_experts - MOST_IN_LEGEND} more"))
+    return entries
+
+
+def _sign_entries(partition: Partition) -> list[tuple[object, str]]:
+    entries: list[tuple[object, str]] = []
     if partition.n_experts > 1:
+        colours = expert_colours(partition.n_experts) / 255
         pair = tuple(Patch(facecolor=colours[i % 2], edgecolor="none", alpha=0.8) for i in range(4))
         entries.append((pair, "stripes: ground that several share"))
-    entries += [
+    return [
+        *entries,
         (Line2D([], [], color="#555555", linewidth=2, linestyle=(0, (4, 2))), "box of an expert (in its colour)"),
         (Line2D([], [], linestyle="none", **CAMERA_STYLES["train"]), "camera of a train photo"),
         (Line2D([], [], linestyle="none", **CAMERA_STYLES["val"]), "camera of a val photo"),
         (Line2D([], [], color="black", linewidth=1.2, marker=">", markevery=[1], markersize=5),
          "where it looks: longer is flatter,\nnone is straight down"),
     ]
-    return [handle for handle, _ in entries], [label for _, label in entries]
