@@ -21,6 +21,7 @@ from bench.harness import Figure, arguments, median_of, report, seconds
 CLONE = Path(__file__).resolve().parent.parent
 REAL_FLIGHT = CLONE.parent / "shared" / "data" / "drz" / "out" / "example"
 SHIPPED = "g22_grid_bm110_ss11"
+SHIPPED_FLAGS = "--grid_dim 2 2 --cluster_2d --boundary_margin 1.1 --ray_samples 256 --center_pixels --scene_scale 1.1"
 RUNS = 3
 
 
@@ -49,9 +50,8 @@ def town_seconds(output: Path) -> float:
 
 
 def cluster_seconds(scene: Path) -> float:
-    """The parameters of the shipped masks."""
-    flags = "--grid_dim 2 2 --cluster_2d --boundary_margin 1.1 --ray_samples 256 --scene_scale 1.1 --force"
-    return seconds(lambda: command("create_clusters.py", "--data_path", scene, "--output", "ours", *flags.split()))
+    flags = f"--data_path {scene} --output ours --force {SHIPPED_FLAGS}"
+    return seconds(lambda: command("create_clusters.py", *flags.split()))
 
 
 def default_scene(work: Path) -> Path:

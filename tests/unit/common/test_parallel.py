@@ -4,7 +4,7 @@ import signal
 import pytest
 
 from adaptive_nerf.common.errors import BadData, DiskFull, Failure
-from adaptive_nerf.common.processes import in_processes
+from adaptive_nerf.common.parallel import in_processes
 
 
 def square(number: int) -> int:
