@@ -43,6 +43,10 @@ def probe() -> Roofline:
         lambda: library.stream_read(ctypes.c_double(SECONDS_EACH)))))
 
 
+def compiler() -> str | None:
+    return next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), "c++", "g++", "clang++"])), None)
+
+
 def _on_all_cores(call: Callable[[], float]) -> float:
     """The sum over one thread a core; ctypes lets go of Python's lock during a call."""
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -50,13 +54,13 @@ def _on_all_cores(call: Callable[[], float]) -> float:
 
 
 def _compiled() -> ctypes.CDLL:
-    compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), "c++", "g++", "clang++"])), None)
-    if compiler is None:
+    found = compiler()
+    if found is None:
         raise Failure("the roofline probe needs a C++ compiler; on Debian: apt-get install g++")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "roofline.so"
         # Never -ffast-math: loading such a library makes the whole process flush subnormal numbers to zero.
-        subprocess.run([compiler, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", str(SOURCE), "-o",
+        subprocess.run([found, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", str(SOURCE), "-o",
                         str(target)], check=True)
         library = ctypes.CDLL(str(target))
     for name in ("peak_flops", "random_loads", "stream_read"):

@@ -39,7 +39,7 @@ def main() -> None:
     parser(__doc__).parse_args()
     for what, done_when, command in STAGES:
         start = time.monotonic()
-        if not done_when.exists():
+        if not (_launch.CLONE / done_when).exists():
             call(command)
             say(f"{what}: {time.monotonic() - start:.1f} s")
         else:

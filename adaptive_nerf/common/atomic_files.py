@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adaptive_nerf.common.errors import BadInput, DiskFull, Failure, OutputExists
+from adaptive_nerf.common.errors import BadInput, BadUsage, DiskFull, Failure, OutputExists
+from adaptive_nerf.common.progress import say
 
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
+CANNOT_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
@@ -102,9 +104,18 @@ def locked_folder(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def refuse_existing(target: Path, force: bool) -> None:
-    if target.exists() and not force:
+def refuse_existing(target: Path, force: bool, marker: str) -> None:
+    """What exists is left alone. With --force it is replaced, if it is a folder of the command's own, with `marker`."""
+    if not os.path.lexists(target):
+        return
+    if target.is_symlink():
+        raise BadUsage(f"{target} is a link; name the folder that it leads to, or another one")
+    if not force:
         raise OutputExists(target)
+    if not target.is_dir() or (any(target.iterdir()) and not (target / marker).exists()):
+        raise BadUsage(f"{target} was not made by this command (it holds no {marker}), so --force does not replace it; "
+                       f"choose another name")
+    say(f"{target} is replaced, with all that was made in it")
 
 
 def sync_tree(folder: Path) -> None:
@@ -119,22 +130,33 @@ def sync_tree(folder: Path) -> None:
         os.close(descriptor)
 
 
-def publish_folder(partial: Path, target: Path) -> None:
-    """Give a finished folder its name. An older one is exchanged in one step, then removed."""
+def publish_folder(partial: Path, target: Path, replace: bool = False) -> None:
+    """Give a finished folder its name. An older one is exchanged in one step, then removed; never unless told to."""
     with disk_full_named(target):
         sync_tree(partial)
-        if target.exists():
-            exchange(partial, target)
-            shutil.rmtree(partial)
-        else:
-            partial.rename(target)
+        if not target.exists():
+            partial.rename(target)  # fails if another command has put its own there just now
+            fsync_folder(target.parent)
+            return
+        if not replace:
+            raise OutputExists(target)
+        exchange(partial, target)
         fsync_folder(target.parent)
+        shutil.rmtree(partial)
 
 
 def exchange(first: Path, second: Path) -> None:
-    """Swap two paths atomically (Linux renameat2)."""
+    """Swap two paths: atomically (Linux renameat2), or in three renames on file systems that cannot."""
     arguments = (AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE)
-    _check_libc(ctypes.CDLL(None, use_errno=True).renameat2(*arguments), first, second)
+    try:
+        _check_libc(ctypes.CDLL(None, use_errno=True).renameat2(*arguments), first, second)
+    except OSError as error:
+        if error.errno not in CANNOT_EXCHANGE:
+            raise
+        aside = second.with_name(f".{second.name}.{os.getpid()}.aside")
+        second.rename(aside)
+        first.rename(second)
+        aside.rename(first)
 
 
 def _check_libc(result: int, path: Path, other: Path | None = None) -> None:

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the work failed, 2 the input or the command line was wrong
 """
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -13,6 +14,9 @@ from typing import Any, NoReturn
 from adaptive_nerf.common.atomic_files import OUT_OF_SPACE
 from adaptive_nerf.common.errors import AdaptiveNerfError, BadUsage, DiskFull
 from adaptive_nerf.common.progress import say
+
+# What a place in the file system can refuse through no fault of the program.
+NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class TeachingFormatter(argparse.RawDescriptionHelpFormatter):
@@ -56,9 +60,12 @@ def run(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
-        if error.errno not in OUT_OF_SPACE:
+        if error.errno in OUT_OF_SPACE:
+            say(f"error: {DiskFull(error.filename or 'the output')}")
+        elif error.filename is not None and error.errno in NOT_OURS:
+            say(f"error: {error.filename}: {(error.strerror or 'cannot be used').lower()}")
+        else:
             raise
-        say(f"error: {DiskFull(error.filename or 'the output')}")
         code = 2
     sys.exit(code)
 

@@ -14,6 +14,8 @@ from adaptive_nerf.common.errors import Failure
 T = TypeVar("T")
 R = TypeVar("R")
 PR_SET_PDEATHSIG = 1
+WORKER_KILLED = ("a worker process was killed, most often for want of memory; "
+                 "run the same command again with fewer --jobs")
 
 
 def in_threads(function: Callable[[T], R], items: Sequence[T], jobs: int) -> Iterator[R]:
@@ -34,7 +36,12 @@ def in_processes(function: Callable[[T], R], items: Sequence[T], jobs: int) -> I
     if min(jobs, len(items)) <= 1:
         return map(function, items)
     executor = ProcessPoolExecutor(min(jobs, len(items)), get_context("fork"), _start_worker, (os.getpid(),))
-    return _results(executor, [executor.submit(function, item) for item in items])
+    try:
+        futures = [executor.submit(function, item) for item in items]
+    except BrokenProcessPool as error:
+        executor.shutdown(cancel_futures=True)
+        raise Failure(WORKER_KILLED) from error
+    return _results(executor, futures)
 
 
 def _results(executor: ProcessPoolExecutor, futures: list[Future[R]]) -> Iterator[R]:
@@ -42,8 +49,7 @@ def _results(executor: ProcessPoolExecutor, futures: list[Future[R]]) -> Iterato
         for future in futures:
             yield future.result()
     except BrokenProcessPool as error:
-        raise Failure("a worker process was killed, most often for want of memory; "
-                      "run the same command again with fewer --jobs") from error
+        raise Failure(WORKER_KILLED) from error
     finally:
         executor.shutdown(cancel_futures=True)
 

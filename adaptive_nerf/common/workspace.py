@@ -28,11 +28,11 @@ def workspace(target: Path, inputs: dict[str, Any]) -> Iterator[Path]:
         yield partial
 
 
-def publish(partial: Path, target: Path) -> None:
+def publish(partial: Path, target: Path, replace: bool = False) -> None:
     """Drop the notes of the work, and give the folder its name."""
     shutil.rmtree(partial / RECORDS, ignore_errors=True)
     (partial / INPUTS).unlink(missing_ok=True)
-    atomic_files.publish_folder(partial, target)
+    atomic_files.publish_folder(partial, target, replace)
 
 
 def _inputs_of(partial: Path) -> Any:

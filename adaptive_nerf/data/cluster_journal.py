@@ -47,7 +47,8 @@ def recorded_inputs(scene: Scene, settings: PartitionSettings, labels: Mapping[s
 
 def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """What two records of inputs differ in, told for people: empty if they are the same."""
-    told = []
+    versions = recorded.get("format_version"), wanted["format_version"]
+    told = [f"format_version was {versions[0]}, now {versions[1]}"] if versions[0] != versions[1] else []
     old, new = recorded.get("settings", {}), wanted["settings"]
     told += [f"{key} was {old.get(key)}, now {value}" for key, value in new.items() if old.get(key) != value]
     names = {"frame": "the scene's frame", "photos_sha256": "the photos", "segmentation_sha256": "the segmentation"}

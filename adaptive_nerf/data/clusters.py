@@ -109,7 +109,7 @@ def create_clusters(scene: Scene, settings: PartitionSettings, output: Path, wor
             with locked_folder(partial):
                 shutil.rmtree(partial)
         return Report(_existing(scene, output), 0, len(scene.photos), None)
-    refuse_existing(output, work.force)
+    refuse_existing(output, work.force, PARAMS)
     with locked_folder(partial):
         kept = _kept(partial, inputs, work.resume, settings.n_experts)
         todo = [photo for photo in scene.photos if photo.stem not in kept]
@@ -122,7 +122,7 @@ def create_clusters(scene: Scene, settings: PartitionSettings, output: Path, wor
         records = [kept[photo.stem] for photo in scene.photos]
         result = _whole(scene, settings, routing, records, output)
         _write_summary(result, partial)
-        publish_folder(partial, output)
+        publish_folder(partial, output, work.force)
     pixels = sum(photo.width * photo.height for photo in scene.photos)
     shares = np.sum([record.pixels for record in records], axis=0) * 100 / pixels
     return Report(result, len(todo), len(records) - len(todo), tuple(map(float, shares)))

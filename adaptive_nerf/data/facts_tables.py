@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -14,13 +15,13 @@ def print_facts(title: str, facts: dict[str, Any], console: Console | None = Non
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in rows.items():
-        table.add_row(_words(key), _text(value))
+        table.add_row(escape(_words(key)), escape(_text(value)))
     console.print(table)
     for key, value in facts.items():
         if _is_table(value):
             console.print(_rows_table(_words(key), value))
     for warning in facts.get("warnings", []):
-        console.print(f"[yellow]warning:[/yellow] {warning}", soft_wrap=True)
+        console.print(f"[yellow]warning:[/yellow] {escape(str(warning))}", soft_wrap=True)
 
 
 def _rows_table(title: str, rows: list[dict[str, Any]]) -> Table:
@@ -28,7 +29,7 @@ def _rows_table(title: str, rows: list[dict[str, Any]]) -> Table:
     for key in rows[0]:
         table.add_column(_words(key), justify="right")
     for row in rows:
-        table.add_row(*map(_text, row.values()))
+        table.add_row(*(escape(_text(value)) for value in row.values()))
     return table
 
 

@@ -31,7 +31,7 @@ def _names(folder: Path, warnings: list[str]) -> dict[int, str]:
         warnings.append(f"{path}: batch_tag is {manifest.get('batch_tag')!r}, the folder's name {folder.name!r} counts")
     try:
         return {int(item["id"]): str(item["image_name"]) for item in manifest["items"]}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadData(path, f"cannot be understood ({error!r})", key="items",
                       expected='a list like {"image_name": "DJI_0001.JPG", "id": "000249", ...}') from error
 
@@ -39,7 +39,7 @@ def _names(folder: Path, warnings: list[str]) -> dict[int, str]:
 def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadData(path, "cannot be read", expected="a JSON object") from error
     if not isinstance(manifest, dict):
         raise BadData(path, f"holds a {type(manifest).__name__}", expected="a JSON object")

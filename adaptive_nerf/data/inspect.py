@@ -12,7 +12,7 @@ from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.geometry.frames import FrameName
 from adaptive_nerf.geometry.types import AnyArray, Array
 
-PITCH_BANDS = (("straight down", 0, 15), ("steep", 15, 40), ("oblique", 40, 70), ("towards the horizon", 70, 180))
+PITCH_BANDS = (("straight down", 0, 15), ("steep", 15, 40), ("oblique", 40, 70), ("towards the horizon", 70, 181))
 COVERAGE_CELLS = 96  # ground cells along each side of the cameras' bounding box
 
 

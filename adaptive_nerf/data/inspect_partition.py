@@ -45,7 +45,7 @@ def partition_facts(scene: Scene, name: str) -> dict[str, Any]:
         "whole_box_m": dict(zip(("down", "east-west", "north-south"), map(_one_decimal, size_m), strict=True)),
         "pixels_with_several_experts_pct": _one_decimal(shares.by_number_of_experts[2:].sum()),
         "pixels_with_no_expert_pct": _one_decimal(shares.by_number_of_experts[0]),
-        "photos_looked_at": len(_looked_at(scene)),
+        "photos_looked_at": len(_looked_at(scene, partition)),
         "experts": [_expert_row(scene, partition, shares, expert) for expert in range(partition.n_experts)],
         "warnings": list(partition.warnings),
     }
@@ -55,7 +55,7 @@ def pixel_shares(scene: Scene, partition: Partition) -> PixelShares:
     n = partition.n_experts
     trained, alone, photos_of = np.zeros(n), np.zeros(n), np.zeros(n, int)
     by_number, total = np.zeros(n + 1), 0
-    photos = _looked_at(scene)
+    photos = _looked_at(scene, partition)
     for masks in track(_masks(scene, partition), len(photos), "masks read"):
         experts_of_pixel = masks.sum(0)  # [h, w]
         trained += masks.sum((1, 2))
@@ -68,13 +68,15 @@ def pixel_shares(scene: Scene, partition: Partition) -> PixelShares:
 
 
 def _masks(scene: Scene, partition: Partition) -> Iterator[AnyArray]:  # bool [K, h, w] a photo
-    for photo in _looked_at(scene):
+    for photo in _looked_at(scene, partition):
         yield np.stack([load_mask(partition.mask_path(expert, photo.stem), photo.width, photo.height)
                         for expert in range(partition.n_experts)])
 
 
-def _looked_at(scene: Scene) -> list[Photo]:
-    return [scene.photos[i] for i in np.unique(np.linspace(0, len(scene.photos) - 1, LOOKED_AT).round().astype(int))]
+def _looked_at(scene: Scene, partition: Partition) -> list[Photo]:
+    photos = [photo for photo in scene.photos if partition.has_masks_of(photo.stem)]
+    places = np.linspace(0, len(photos) - 1, min(LOOKED_AT, len(photos))).round().astype(int)
+    return [photos[place] for place in places]
 
 
 def _expert_row(scene: Scene, partition: Partition, shares: PixelShares, expert: int) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def _expert_row(scene: Scene, partition: Partition, shares: PixelShares, expert:
     east_m, north_m, _ = scene.frame.convert(FrameName.SCENE, FrameName.ENU).points(partition.centroids[expert])
     _, width_m, depth_m = (box.high - box.low) * scene.frame.metres_per_unit
     return {"expert": expert, "centre_east_m": _one_decimal(east_m), "centre_north_m": _one_decimal(north_m),
-            "box_width_m": _one_decimal(width_m), "box_depth_m": _one_decimal(depth_m),
+            "box_east_west_m": _one_decimal(width_m), "box_north_south_m": _one_decimal(depth_m),
             "photos": int(shares.photos[expert]), "pixels_pct": _one_decimal(shares.by_expert[expert]),
             "alone_pct": _one_decimal(shares.alone[expert])}
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from adaptive_nerf.common.errors import BadData
 
+MOST_DIGITS = 18  # of a photo id
+
 
 def read_mappings(path: Path, warnings: list[str]) -> dict[int, str]:
     """Original names by photo id."""
@@ -11,8 +13,11 @@ def read_mappings(path: Path, warnings: list[str]) -> dict[int, str]:
         warnings.append(f"{path} is missing; photos go by their file names")
         return {}
     names: dict[int, str] = {}
+    twice: list[str] = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise BadData(path, "cannot be read", expected="a text file") from error
     except UnicodeDecodeError as error:
         raise BadData(path, "is not UTF-8 text", expected="lines like DJI_0001.JPG,000123.pt") from error
     for number, line in enumerate(lines, 1):
@@ -20,9 +25,14 @@ def read_mappings(path: Path, warnings: list[str]) -> dict[int, str]:
             continue
         name, comma, file_name = line.rpartition(",")
         stem = file_name.strip().removesuffix(".pt")
-        if not comma or not stem.isdecimal():
+        if not comma or not stem.isdecimal() or len(stem) > MOST_DIGITS:
             raise BadData(path, f"line {number} reads {line!r}", expected="original_name,000123.pt")
+        if int(stem) in names:
+            twice.append(stem)
         names[int(stem)] = name
+    if twice:
+        warnings.append(f"{path}: {len(twice)} ids are named more than once, the last name counts ({twice[0]} is the "
+                        "first)")
     return names
 
 

@@ -10,11 +10,21 @@ from typing import Any
 import numpy as np
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.checked_values import (
+    numbers,
+    pixels_array,
+    require_known_version,
+    scalar,
+    text,
+    whole_number,
+    whole_numbers,
+    yes_or_no,
+)
 from adaptive_nerf.data.partition import BOXES, FORMAT_VERSION, PARAMS, Partition
 from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.data.tensor_files import load_dict, load_zipped_tensor
 from adaptive_nerf.geometry.boxes import Box
-from adaptive_nerf.geometry.types import AnyArray, Array, BoolArray
+from adaptive_nerf.geometry.types import AnyArray, BoolArray
 
 MASKS = "masks"
 
@@ -30,23 +40,22 @@ def open_partition(scene: Scene, name: str | Path) -> Partition:
     if not folder.is_dir():
         raise BadData(folder, "is not there", expected=f"one of: {', '.join(partition_names(scene)) or 'none yet'}")
     params, boxes = (_read(folder / file) for file in (PARAMS, BOXES))
-    centroids = _array(params, "centroids", (-1, 3), folder / PARAMS)
+    centroids = numbers(params, "centroids", (-1, 3), folder / PARAMS)
     count = len(centroids)
-    if not np.allclose(_array(boxes, "centroids", (count, 3), folder / BOXES), centroids, atol=1e-6):
+    if not np.allclose(numbers(boxes, "centroids", (count, 3), folder / BOXES), centroids, atol=1e-6):
         raise BadData(folder / BOXES, "differs from params.pt", key="centroids", expected="both of one run")
-    lows, highs = (_array(boxes, key, (count, 3), folder / BOXES) for key in ("mins", "maxs"))
-    whole = _array(boxes, "aabb_global", (2, 3), folder / BOXES)
-    near, far = params.get("near_far_override_m") or (None, None)
+    lows, highs = (numbers(boxes, key, (count, 3), folder / BOXES) for key in ("mins", "maxs"))
+    whole = numbers(boxes, "aabb_global", (2, 3), folder / BOXES)
+    grid = whole_numbers(params, "grid_dim", (3,), folder / PARAMS, least=1).tolist()
     return Partition(
         folder=folder, centroids=centroids, boxes=tuple(map(Box, lows, highs)), global_box=Box(whole[0], whole[1]),
-        counts=_array(boxes, "counts", (count,), folder / BOXES).astype(np.int64),
-        grid_dim=_grid(_needed(params, "grid_dim", folder), folder),
-        centroid_mode=str(_needed(params, "centroid_mode", folder)),
-        cluster_2d=bool(_needed(params, "cluster_2d", folder)),
-        boundary_margin=float(_needed(params, "boundary_margin", folder)),
-        ray_samples=int(_needed(params, "ray_samples", folder)),
-        scene_scale=float(_needed(params, "scene_scale", folder)),
-        near_far_override_m=(near, far), warnings=tuple(_mask_warnings(scene, folder, count)))
+        counts=whole_numbers(boxes, "counts", (count,), folder / BOXES),
+        grid_dim=(grid[0], grid[1], grid[2]), centroid_mode=text(params, "centroid_mode", folder / PARAMS),
+        cluster_2d=yes_or_no(params, "cluster_2d", folder / PARAMS),
+        boundary_margin=scalar(params, "boundary_margin", folder / PARAMS),
+        ray_samples=whole_number(params, "ray_samples", folder / PARAMS, least=1),
+        scene_scale=scalar(params, "scene_scale", folder / PARAMS),
+        near_far_override_m=_near_far(params, folder / PARAMS), warnings=tuple(_mask_warnings(scene, folder, count)))
 
 
 def _mask_warnings(scene: Scene, folder: Path, n_experts: int) -> Iterable[str]:
@@ -63,7 +72,7 @@ def _mask_warnings(scene: Scene, folder: Path, n_experts: int) -> Iterable[str]:
 
 def load_mask(path: Path, width: int, height: int) -> BoolArray:
     """The pixels an expert trains on, at the size one works at. [height, width]"""
-    mask = load_zipped_tensor(path).numpy()
+    mask = pixels_array(load_zipped_tensor(path), path)
     if mask.ndim == 1:
         mask = _unflattened(mask, width, height, path)
     if mask.ndim != 2 or mask.size == 0:
@@ -108,33 +117,18 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise BadData(path, "is missing, so this is no whole partition", expected="what create_clusters.py writes")
     value = load_dict(path)
-    version = value.get("format_version", FORMAT_VERSION)
-    if version > FORMAT_VERSION:
-        raise BadData(path, f"is {version}, newer than this program", key="format_version",
-                      expected=f"{FORMAT_VERSION} or less")
+    require_known_version(value, FORMAT_VERSION, path)
     return value
 
 
-def _needed(value: dict[str, Any], key: str, folder: Path) -> Any:
-    if key not in value:
-        raise BadData(folder / PARAMS, "is missing", key=key)
-    return value[key]
-
-
-def _grid(value: Any, folder: Path) -> tuple[int, int, int]:
-    if len(value) != 3:
-        raise BadData(folder / PARAMS, f"is {value!r}", key="grid_dim", expected="three whole numbers")
-    return int(value[0]), int(value[1]), int(value[2])
-
-
-def _array(value: dict[str, Any], key: str, shape: tuple[int, ...], path: Path) -> Array:
-    expected = "x".join("K" if side < 0 else str(side) for side in shape) + " finite numbers"
-    if key not in value:
-        raise BadData(path, "is missing", key=key, expected=expected)
-    numbers = np.asarray(value[key], np.float64)
-    fits = numbers.ndim == len(shape) and all(
-        side in (-1, given) for side, given in zip(shape, numbers.shape, strict=True))
-    if not fits or not np.isfinite(numbers).all():
-        raise BadData(path, f"has shape {numbers.shape}" if not fits else "holds NaN or infinity", key=key,
-                      expected=expected)
-    return numbers
+def _near_far(params: dict[str, Any], path: Path) -> tuple[float | None, float | None]:
+    """Each may be left open, and so may both."""
+    key = "near_far_override_m"
+    given = params.get(key)
+    if given is None:
+        return None, None
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        near_m, far_m = numbers(params, key, (2,), path).tolist()
+        return near_m, far_m
+    near_m, far_m = (None if number is None else scalar({key: number}, key, path) for number in given)
+    return near_m, far_m

@@ -107,6 +107,9 @@ class Partition:
     def mask_path(self, expert: int, stem: str) -> Path:
         return self.folder / str(expert) / f"{stem}.pt"
 
+    def has_masks_of(self, stem: str) -> bool:
+        return all(self.mask_path(expert, stem).exists() for expert in range(self.n_experts))
+
 
 def params_dict(partition: Partition) -> dict[str, Any]:
     """What goes into params.pt."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.checked_values import numbers, text, whole_number
 from adaptive_nerf.data.tensor_files import load_dict
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.frames import FrameName
@@ -72,14 +72,16 @@ def read_picture(path: Path, mode: str = "RGB") -> npt.NDArray[np.uint8]:
 
 def read_photo(metadata_path: Path, image_path: Path, valid_path: Path | None, split: str, name: str) -> Photo:
     value = load_dict(metadata_path)
-    width, height = (_whole_number(value, key, metadata_path) for key in ("W", "H"))
-    fx, fy, cx, cy = _floats(value, "intrinsics", (4,), metadata_path)
+    width, height = (whole_number(value, key, metadata_path, least=1) for key in ("W", "H"))
+    fx, fy, cx, cy = numbers(value, "intrinsics", (4,), metadata_path).tolist()
     if fx <= 0 or fy <= 0:
         raise BadData(metadata_path, f"focal lengths {fx:g}, {fy:g}", key="intrinsics", expected="positive pixels")
-    c2w = _floats(value, "c2w", (3, 4), metadata_path)
+    c2w = numbers(value, "c2w", (3, 4), metadata_path)
     _require_rotation(c2w[:, :3], metadata_path)
+    captured_at = None if value.get("captured_at") is None else text(value, "captured_at", metadata_path)
+    camera_id = None if value.get("camera_id") is None else whole_number(value, "camera_id", metadata_path)
     return Photo(int(metadata_path.stem), split, name, metadata_path, image_path, valid_path, width, height, c2w,
-                 (float(fx), float(fy), float(cx), float(cy)), value.get("captured_at"), value.get("camera_id"))
+                 (fx, fy, cx, cy), captured_at, camera_id)
 
 
 def photo_metadata(camera: Camera, distortion: list[float], captured_at: str | None = None,
@@ -96,29 +98,9 @@ def photo_metadata(camera: Camera, distortion: list[float], captured_at: str | N
     return value | {key: given for key, given in optional.items() if given is not None}
 
 
-def _whole_number(value: Mapping[str, Any], key: str, path: Path) -> int:
-    number = value.get(key)
-    if isinstance(number, torch.Tensor) and number.numel() == 1:
-        number = number.item()
-    if not isinstance(number, (int, float)) or number != int(number) or number <= 0:
-        raise BadData(path, f"is {number!r}", key=key, expected="a positive whole number of pixels")
-    return int(number)
-
-
-def _floats(value: Mapping[str, Any], key: str, shape: tuple[int, ...], path: Path) -> Array:
-    expected = f"{'x'.join(map(str, shape))} finite numbers"
-    if key not in value:
-        raise BadData(path, "is missing", key=key, expected=expected)
-    numbers = np.asarray(value[key], np.float64)
-    if numbers.shape != shape:
-        raise BadData(path, f"has shape {numbers.shape}", key=key, expected=expected)
-    if not np.isfinite(numbers).all():
-        raise BadData(path, "holds NaN or infinity", key=key, expected=expected)
-    return numbers
-
-
 def _require_rotation(rotation: Array, path: Path) -> None:
-    off = np.abs(rotation @ rotation.T - np.eye(3)).max()
-    if off > LARGEST_ROTATION_ERROR or np.linalg.det(rotation) < 0:
+    with np.errstate(over="ignore", invalid="ignore"):  # of absurdly large numbers
+        off = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if not off <= LARGEST_ROTATION_ERROR or np.linalg.det(rotation) < 0:
         raise BadData(path, f"its left 3x3 part is no rotation (off by {off:.2g})", key="c2w",
                       expected="orthonormal columns right, up, back")

@@ -61,7 +61,7 @@ def prepare_scene(settings: PrepareSettings) -> dict[str, Any]:
         outcomes = export_photos(tasks, settings.jobs)
         save_tensors(partial / COORDINATES, coordinates_dict(frame))
         atomic_files.write_text(partial / MAPPINGS, mappings_text(dict(enumerate(photo.name for photo in photos))))
-        publish(partial, settings.output_path)
+        publish(partial, settings.output_path, settings.force)
     return {"scene": str(settings.output_path), **photo_facts(photos, outcomes),
             "splits": {split: splits.count(split) for split in SPLITS}, "points": len(model.points),
             **_frame_facts(frame), "warnings": warnings + photo_warnings(photos, outcomes) + _split_warnings(splits)}
@@ -116,19 +116,11 @@ def _check(settings: PrepareSettings) -> None:
 
 
 def _guard_output(settings: PrepareSettings) -> None:
-    """--force replaces a scene, never a folder of something else."""
+    """--force replaces a scene, never a folder of something else, and never what the scene is made from."""
     output = settings.output_path
-    atomic_files.refuse_existing(output, settings.force)
-    if not output.exists():
-        return
-    if not output.is_dir() or (any(output.iterdir()) and not (output / COORDINATES).exists()):
-        raise BadUsage(f"--output_path {output} is no prepared scene, so --force does not replace it; "
-                       f"choose another name")
-    if settings.data_path.resolve().is_relative_to(output.resolve()):
+    if output.exists() and settings.data_path.resolve().is_relative_to(output.resolve()):
         raise BadUsage(f"--output_path {output} holds --data_path {settings.data_path}; choose another name")
-    lost = [name for name in ("masks", "continual") if (output / name).is_dir()]
-    if lost:
-        say(f"{output} is replaced, and its {' and '.join(lost)} with it")
+    atomic_files.refuse_existing(output, settings.force, COORDINATES)
 
 
 def _splits(count: int, val_split: float) -> list[str]:

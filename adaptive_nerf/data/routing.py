@@ -154,7 +154,9 @@ def _samples_left(bundle: Bundle, routing: Routing, expert: int, rivals: list[in
     speed2 = sum(bundle.directions[axis] ** 2 for axis in routing.axes)
     taken = [_taken_by(rival, bundle, routing, expert, per_t, speed2) for rival in rivals]
     count, first, last = _sweep(_sorted(taken), n)
-    return count, bundle.near + first / per_t, np.minimum(bundle.near + last / per_t, bundle.far)
+    # The last sample of all lies at far itself, to the last bit, as it does where there are no rivals.
+    end = np.where(last == n - 1, bundle.far, np.minimum(bundle.near + last / per_t, bundle.far))
+    return count, bundle.near + first / per_t, end
 
 
 def _taken_by(rival: int, bundle: Bundle, routing: Routing, expert: int, per_t: Array, speed2: Array) -> AnyArray:

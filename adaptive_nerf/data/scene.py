@@ -6,21 +6,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from adaptive_nerf.common.errors import BadData
-from adaptive_nerf.data.flights import find_flights
+from adaptive_nerf.data.checked_values import numbers, require_known_version, scalar
+from adaptive_nerf.data.flights import MANIFEST, find_flights
 from adaptive_nerf.data.mappings import read_mappings
 from adaptive_nerf.data.photos import PICTURE_SUFFIXES, Photo, read_photo
 from adaptive_nerf.data.tensor_files import load_dict
 from adaptive_nerf.geometry.frames import SceneFrame
 
 COORDINATES, MAPPINGS = "coordinates.pt", "mappings.txt"
+COORDINATES_VERSION = 1  # what a file that tells none is
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,11 @@ def open_scene(root: Path) -> Scene:
     photos = sorted(_read_splits(root, names, warnings), key=lambda photo: photo.photo_id)
     if not photos:
         raise BadData(root, "holds no photos", expected="train/metadata/000000.pt and so on")
-    flights = {tag: _read_folder(folder, tag, flight_names, warnings)
-               for tag, folder, flight_names in find_flights(root, warnings)}
+    _tell_nameless(root / MAPPINGS, photos, names, warnings)
+    flights = {}
+    for tag, folder, flight_names in find_flights(root, warnings):
+        flights[tag] = _read_folder(folder, tag, flight_names, warnings)
+        _tell_nameless(folder / MANIFEST, flights[tag], flight_names, warnings)
     scene = Scene(root, frame, tuple(photos), flights, tuple(warnings))
     _require_distinct_ids(scene)
     return scene
@@ -70,23 +75,27 @@ def _read_splits(root: Path, names: dict[int, str], warnings: list[str]) -> list
 def _read_folder(folder: Path, split: str, names: dict[int, str], warnings: list[str]) -> tuple[Photo, ...]:
     metadata_paths = sorted((folder / "metadata").glob("*.pt"))
     pictures = {path.stem: path for path in sorted((folder / "rgbs").glob("*")) if path.suffix in PICTURE_SUFFIXES}
-    photos, nameless = [], 0
+    photos = []
     for path in metadata_paths:
-        if not path.stem.isdigit():
+        if not path.stem.isdecimal():
             raise BadData(path, "has no photo id in its name", expected="six digits, as 000123.pt")
         if path.stem not in pictures:
             raise BadData(folder / "rgbs" / path.stem, f"has no picture for {path.name}", expected="a .jpg or .png")
         valid = folder / "valid" / f"{path.stem}.png"
         name = names.get(int(path.stem))
-        nameless += name is None
         photos.append(read_photo(path, pictures[path.stem], valid if valid.exists() else None, split,
                                  name or pictures[path.stem].name))
-    if nameless:
-        warnings.append(f"{folder}: {nameless} photos have no original name on record; their file names stand for it")
     orphans = len(pictures) - len(photos)
     if orphans:
         warnings.append(f"{folder}: {orphans} pictures have no metadata and are left out")
     return tuple(photos)
+
+
+def _tell_nameless(record: Path, photos: Sequence[Photo], names: dict[int, str], warnings: list[str]) -> None:
+    """Once for a record that is there; whoever looked for it has told of one that is not."""
+    nameless = sum(not names.get(photo.photo_id) for photo in photos)
+    if nameless and record.exists():
+        warnings.append(f"{record}: {nameless} photos have no original name on record; their file names stand for it")
 
 
 def _require_distinct_ids(scene: Scene) -> None:
@@ -100,16 +109,26 @@ def _require_distinct_ids(scene: Scene) -> None:
 
 def read_coordinates(path: Path) -> SceneFrame:
     value = load_dict(path)
-    origin = _numbers(value, "origin_drb", 3, path)
-    altitude = _numbers(value, "altitude_range_enu", 2, path)
-    (scale,) = _numbers(value, "pose_scale_factor", 1, path)
+    require_known_version(value, COORDINATES_VERSION, path)
+    origin = numbers(value, "origin_drb", (3,), path).tolist()
+    altitude = numbers(value, "altitude_range_enu", (2,), path).tolist()
+    scale = scalar(value, "pose_scale_factor", path)
     if scale <= 0:
         raise BadData(path, f"is {scale:g}", key="pose_scale_factor", expected="positive metres per scene unit")
     if altitude[0] > altitude[1]:
         raise BadData(path, f"is {altitude}", key="altitude_range_enu", expected="lowest point, then highest camera")
-    reference = None if value.get("enu_ref_coords") is None else _numbers(value, "enu_ref_coords", 3, path)
-    return SceneFrame((origin[0], origin[1], origin[2]), scale,
-                      (reference[0], reference[1], reference[2]) if reference else None, (altitude[0], altitude[1]))
+    return SceneFrame((origin[0], origin[1], origin[2]), scale, _enu_reference(value, path), (altitude[0], altitude[1]))
+
+
+def _enu_reference(value: dict[str, Any], path: Path) -> tuple[float, float, float] | None:
+    key = "enu_ref_coords"
+    if value.get(key) is None:
+        return None
+    lat_deg, lon_deg, height_m = numbers(value, key, (3,), path).tolist()
+    if abs(lat_deg) > 90 or abs(lon_deg) > 180:
+        raise BadData(path, f"is latitude {lat_deg:g}, longitude {lon_deg:g}", key=key,
+                      expected="degrees within 90 and 180, then the ellipsoidal height in metres")
+    return lat_deg, lon_deg, height_m
 
 
 def coordinates_dict(frame: SceneFrame) -> dict[str, Any]:
@@ -118,15 +137,3 @@ def coordinates_dict(frame: SceneFrame) -> dict[str, Any]:
             "pose_scale_factor": float(frame.metres_per_unit),
             "altitude_range_enu": torch.tensor(frame.altitude_range_enu_m, dtype=torch.float32),
             "enu_ref_coords": frame.enu_reference}
-
-
-def _numbers(value: dict[str, Any], key: str, count: int, path: Path) -> list[float]:
-    if key not in value:
-        raise BadData(path, "is missing", key=key, expected=f"{count} numbers")
-    try:
-        numbers = np.asarray(value[key], np.float64).reshape(-1)
-    except (TypeError, ValueError) as error:
-        raise BadData(path, f"is {value[key]!r}", key=key, expected=f"{count} numbers") from error
-    if len(numbers) != count or not np.isfinite(numbers).all():
-        raise BadData(path, f"is {numbers.tolist()}", key=key, expected=f"{count} finite numbers")
-    return [float(number) for number in numbers]

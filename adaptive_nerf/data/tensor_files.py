@@ -1,8 +1,11 @@
 """The `.pt` files of prepared scenes: never unpickled, always written whole, same input same bytes."""
 
 import io
+import lzma
 import pickle
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,10 @@ import torch
 from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadData
 
+# What torch.load and zipfile raise on damaged bytes: none of it says more than that they are damaged.
+READ_ERRORS = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
+               AssertionError, MemoryError, pickle.UnpicklingError, struct.error, zipfile.BadZipFile, zlib.error,
+               lzma.LZMAError)
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP can tell
 
 
@@ -20,7 +27,7 @@ def load_tensors(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise BadData(path, "is missing") from error
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except READ_ERRORS as error:
         raise BadData(path, "cannot be read", expected="a file of torch.save with tensors and plain values") from error
 
 
@@ -67,7 +74,7 @@ def load_zipped_tensor(path: Path) -> torch.Tensor:
             value = torch.load(content, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise BadData(path, "is missing") from error
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except READ_ERRORS as error:
         raise BadData(path, "cannot be read", expected="a ZIP with one .pt member, or a plain .pt") from error
     if not isinstance(value, torch.Tensor):
         raise BadData(path, f"holds a {type(value).__name__}", expected="a tensor")

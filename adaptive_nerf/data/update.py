@@ -108,7 +108,7 @@ def _write_batch(settings: UpdateSettings, model: ColmapModel, photos: Sequence[
                  for photo_id, photo in enumerate(photos, first_id)]
         outcomes = export_photos(tasks, settings.jobs)
         atomic_files.write_json(partial / MANIFEST, _manifest(settings.batch_tag, photos, first_id))
-        publish(partial, settings.target)
+        publish(partial, settings.target, settings.force)
     return photo_facts(photos, outcomes) | {"warnings": photo_warnings(photos, outcomes)}
 
 

@@ -27,7 +27,7 @@ def draw_partition(scene: Scene, partition: Partition, output: Path, n_photos: i
     """A map, overlays of some photos, and a sheet of them all; the files made."""
     if n_photos < 0:
         raise BadUsage(f"--photos is {n_photos}: 0 or more")
-    refuse_existing(output, force)
+    refuse_existing(output, force, MAP)
     photos = evenly_spaced(scene, partition, n_photos)
     partial = partial_folder(output)
     with locked_folder(partial):
@@ -41,13 +41,12 @@ def draw_partition(scene: Scene, partition: Partition, output: Path, n_photos: i
                 made.append(overlay(photo, partition))
                 write_bytes(partial / "overlays" / f"{photo.stem}.jpg", jpeg_bytes(made[-1].picture))
             write_bytes(partial / SHEET, jpeg_bytes(contact_sheet(made)))
-        publish_folder(partial, output)
+        publish_folder(partial, output, force)
     return sorted(path for path in output.rglob("*") if path.is_file())
 
 
 def evenly_spaced(scene: Scene, partition: Partition, count: int) -> list[Photo]:
     """So many photos that have masks, spread over the flight."""
-    masked = [photo for photo in scene.photos
-              if all(partition.mask_path(expert, photo.stem).exists() for expert in range(partition.n_experts))]
+    masked = [photo for photo in scene.photos if partition.has_masks_of(photo.stem)]
     places = np.linspace(0, len(masked) - 1, min(count, len(masked))).round().astype(int)
     return [masked[place] for place in places]

@@ -21,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from adaptive_nerf.common.errors import NotGeoreferenced
+from adaptive_nerf.common.errors import BadInput, NotGeoreferenced
 from adaptive_nerf.geometry.geodesy import ecef_from_enu_at, geodetic_from_ecef
 from adaptive_nerf.geometry.similarity import Similarity
 from adaptive_nerf.geometry.types import Array
 
+FORMAT_VERSION = 1  # of a frame as JSON
 VIEWER_UNITS = 50.0
 DRB_FROM_ENU = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 RUB_FROM_RDF = np.diag([1.0, -1.0, -1.0])  # its own inverse
@@ -93,12 +94,17 @@ class SceneFrame:
         return f"georeferenced: local ENU metres at {lat_deg:.7f} deg, {lon_deg:.7f} deg, {height_m:.2f} m (WGS84)"
 
     def to_json(self) -> dict[str, Any]:
-        return {"format_version": 1, "origin_drb_m": list(self.origin_drb_m), "metres_per_unit": self.metres_per_unit,
+        return {"format_version": FORMAT_VERSION, "origin_drb_m": list(self.origin_drb_m),
+                "metres_per_unit": self.metres_per_unit,
                 "enu_reference": list(self.enu_reference) if self.enu_reference else None,
                 "altitude_range_enu_m": list(self.altitude_range_enu_m)}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> SceneFrame:
+        version = value.get("format_version", FORMAT_VERSION)
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise BadInput(f"the scene's frame has format_version {version!r}, newer than this program; "
+                           f"expected {FORMAT_VERSION} or less")
         reference = value["enu_reference"]
         origin, altitude = value["origin_drb_m"], value["altitude_range_enu_m"]
         return SceneFrame((origin[0], origin[1], origin[2]), value["metres_per_unit"],

@@ -85,7 +85,7 @@ class Task:
 def make_town(request: TownRequest, output: Path, jobs: int, force: bool = False) -> dict[str, Any]:
     """Make the town, or go on with it where a killed run left off. Returns a summary."""
     request.checked()
-    refuse_existing(output, force)
+    refuse_existing(output, force, "truth")
     inputs = json.loads(json.dumps({"format_version": FORMAT_VERSION, **asdict(request)}))
     with workspace(output, inputs) as building:
         flights = [False, True] if request.second_flight else [False]
@@ -101,7 +101,9 @@ def make_town(request: TownRequest, output: Path, jobs: int, force: bool = False
         for _ in track(in_processes(do_shot, missing, jobs), len(missing), "photos"):
             pass
         summary = {"output": str(output), "flights": [_finish(request, building, after) for after in flights]}
-        publish(building, output)
+        for after in flights:
+            shutil.rmtree(_flight_folder(building, after) / NOTES)
+        publish(building, output, force)
     return summary
 
 
@@ -167,7 +169,6 @@ def _finish(request: TownRequest, building: Path, after: bool) -> dict[str, Any]
     places = [read_tracks(tracks_path(folder / NOTES, shot)) for shot in shots]
     points = write_model(folder / "model", list(shots), places, frame)
     write_json(folder / "truth" / "metadata.json", metadata(request, after))
-    shutil.rmtree(folder / NOTES)
     return {"flight": "after the event" if after else "first", "photos": len(shots), "points": points}
 
 

@@ -1,10 +1,11 @@
 import json
+import os
 
 import numpy as np
 import pytest
 
 from bench.harness import Figure, report
-from bench.roofline import probe
+from bench.roofline import compiler, probe
 
 
 @pytest.mark.parametrize(("better", "value", "meets"), [
@@ -30,13 +31,17 @@ def test_a_missed_figure_is_told_to_people(capsys):
     assert "NO" in capsys.readouterr().out
 
 
-def test_the_roofline_of_this_machine_is_above_what_any_machine_has_been_below():
-    roofline = probe()
-    assert roofline.flops_per_s > 1e9
-    assert roofline.random_loads_per_s > 1e7
-    assert roofline.stream_bytes_per_s > 1e8
+@pytest.fixture
+def roofline():
+    if compiler() is None and "CI" not in os.environ:
+        pytest.skip("the roofline probe needs a C++ compiler")
+    return probe()
 
 
-def test_the_probe_leaves_the_arithmetic_of_this_process_alone():
-    probe()
+def test_the_roofline_has_three_rates_above_nothing(roofline):
+    assert all(np.isfinite(figure.value) and figure.value > 0 for figure in roofline.figures())
+    assert len(roofline.figures()) == 3
+
+
+def test_the_probe_leaves_the_arithmetic_of_this_process_alone(roofline):
     assert np.nextafter(0, 1) * 1.0 > 0  # subnormal numbers are not flushed to zero

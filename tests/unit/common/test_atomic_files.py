@@ -1,3 +1,4 @@
+import ctypes
 import errno
 import os
 import subprocess
@@ -6,7 +7,7 @@ import sys
 import pytest
 
 from adaptive_nerf.common import atomic_files
-from adaptive_nerf.common.errors import DiskFull, OutputExists
+from adaptive_nerf.common.errors import BadUsage, DiskFull, OutputExists
 
 
 def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path):
@@ -57,12 +58,49 @@ def test_publishing_over_an_older_folder_replaces_it_whole(tmp_path):
         partial = atomic_files.partial_folder(target)
         partial.mkdir()
         (partial / f"{content}.txt").write_text(content)
-        atomic_files.publish_folder(partial, target)
+        atomic_files.publish_folder(partial, target, replace=True)
     assert [path.name for path in tmp_path.rglob("*")] == ["scene", "new.txt"]
 
 
+def test_an_output_that_appeared_meanwhile_is_not_replaced(tmp_path):
+    target = tmp_path / "scene"
+    partial = atomic_files.partial_folder(target)
+    for folder in (partial, target):
+        folder.mkdir()
+        (folder / "a.txt").write_text(folder.name)
+    with pytest.raises(OutputExists):
+        atomic_files.publish_folder(partial, target)
+    assert (target / "a.txt").read_text() == "scene"
+
+
+def test_folders_are_swapped_where_the_file_system_cannot_exchange(tmp_path, monkeypatch):
+    class LibraryThatCannot:
+        def renameat2(self, *_):
+            ctypes.set_errno(errno.EINVAL)
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: LibraryThatCannot())
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(name)
+    atomic_files.exchange(tmp_path / "first", tmp_path / "second")
+    assert [(tmp_path / name / "a.txt").read_text() for name in ("first", "second")] == ["second", "first"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_an_existing_output_is_refused_unless_forced(tmp_path):
+    (tmp_path / "map.png").touch()
     with pytest.raises(OutputExists, match="--force"):
-        atomic_files.refuse_existing(tmp_path, force=False)
-    atomic_files.refuse_existing(tmp_path, force=True)
-    atomic_files.refuse_existing(tmp_path / "new", force=False)
+        atomic_files.refuse_existing(tmp_path, False, "map.png")
+    atomic_files.refuse_existing(tmp_path, True, "map.png")
+    atomic_files.refuse_existing(tmp_path / "new", False, "map.png")
+
+
+def test_force_never_replaces_what_another_made(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "thesis")
+    for name, problem in (("thesis", "was not made by this command"), ("thesis/thesis.txt", "was not made by"),
+                          ("link", "is a link")):
+        with pytest.raises(BadUsage, match=problem):
+            atomic_files.refuse_existing(tmp_path / name, True, "map.png")

@@ -16,7 +16,8 @@ def failing(error):
 
 @pytest.mark.parametrize(("error", "code"), [
     (BadData("scene.pt", "is missing"), 2), (Failure("diverged"), 1), (KeyboardInterrupt(), 130),
-    (OSError(errno.ENOSPC, "No space left on device", "photo.jpg"), 2)])
+    (OSError(errno.ENOSPC, "No space left on device", "photo.jpg"), 2),
+    (OSError(errno.EACCES, "Permission denied", "photo.jpg"), 2)])
 def test_an_error_is_one_line_on_stderr_and_an_exit_code(error, code, capsys):
     with pytest.raises(SystemExit) as left:
         command_line.run(failing(error))

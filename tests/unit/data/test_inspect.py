@@ -55,9 +55,9 @@ def test_a_scene_without_reference_says_so(tmp_path):
 
 def test_tables_tell_units_rows_and_warnings():
     facts = {"camera_span_m": {"east": 1.5}, "ok": True, "experts": [{"id": 0, "share_pct": 12.5}],
-             "warnings": ["photo 3 is odd"]}
+             "warnings": ["photo 3 is [/odd]"]}
     console = Console(width=80, record=True, file=StringIO())
     print_facts("Scene", facts, console)
     text = console.export_text()
-    for expected in ("camera span, m", "east: 1.5", "yes", "share, %", "12.5", "warning: photo 3 is odd"):
+    for expected in ("camera span, m", "east: 1.5", "yes", "share, %", "12.5", "warning: photo 3 is [/odd]"):
         assert expected in text

@@ -166,7 +166,7 @@ def test_an_existing_scene_is_replaced_only_with_force(make_flight, prepare, dig
 def test_force_does_not_replace_what_is_no_scene(make_flight, prepare, tmp_path):
     (tmp_path / "out" / "scene").mkdir(parents=True)
     (tmp_path / "out" / "scene" / "thesis.txt").write_text("precious")
-    with pytest.raises(BadUsage, match="is no prepared scene"):
+    with pytest.raises(BadUsage, match="was not made by this command"):
         prepare(make_flight(), force=True)
 
 
