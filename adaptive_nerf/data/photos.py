@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,11 @@ from adaptive_nerf.geometry.types import Array
 
 PICTURE_SUFFIXES = (".jpg", ".JPG", ".jpeg", ".JPEG", ".png", ".PNG")
 LARGEST_ROTATION_ERROR = 1e-3
+RANGELESS_MODES = ("I", "F")
+# What Pillow raises on damaged pictures and their tags.
+PICTURE_ERRORS = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError,
+                  LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RuntimeError, MemoryError,
+                  struct.error, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -53,21 +61,35 @@ class Photo:
         """Where the photo has a picture, at full size. [height, width]"""
         if self.valid_path is None:
             return np.ones((self.height, self.width), bool)
-        mask = read_picture(self.valid_path, mode="L") > 0
+        mask = _read(self.valid_path, lambda picture: np.asarray(picture.convert("L"))) > 0
         if mask.shape != (self.height, self.width):
             raise BadData(self.valid_path, f"is {mask.shape[1]}x{mask.shape[0]}",
                           expected=f"{self.width}x{self.height} as in {self.metadata_path.name}")
         return mask
 
 
-def read_picture(path: Path, mode: str = "RGB") -> npt.NDArray[np.uint8]:
+def read_picture(path: Path) -> npt.NDArray[np.uint8]:
+    return _read(path, lambda picture: np.asarray(rgb_picture(picture)))
+
+
+def rgb_picture(picture: Image.Image) -> Image.Image:
+    """With 8 bits a channel; Pillow by itself would make every grey of 16 bits above 255 white."""
+    if picture.mode.startswith("I;16"):
+        grey = np.asarray(picture).astype(np.uint32)
+        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+    if picture.mode in RANGELESS_MODES:
+        raise ValueError(f"nothing tells which value of mode {picture.mode} is white")
+    return picture.convert("RGB")
+
+
+def _read(path: Path, pixels_of: Callable[[Image.Image], npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert(mode))
+            return pixels_of(picture)
     except FileNotFoundError as error:
         raise BadData(path, "is missing") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise BadData(path, "is not a readable picture", expected="a JPEG or PNG") from error
+    except PICTURE_ERRORS as error:
+        raise BadData(path, "is not a readable picture", expected="a JPEG or PNG, 8 or 16 bits") from error
 
 
 def read_photo(metadata_path: Path, image_path: Path, valid_path: Path | None, split: str, name: str) -> Photo:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.data.masks import resized_nearest
-from adaptive_nerf.data.photos import Photo
+from adaptive_nerf.data.photos import PICTURE_ERRORS, Photo
 from adaptive_nerf.geometry.types import BoolArray
 
 SUFFIX = ".png"
@@ -38,7 +38,7 @@ def labelled_pixels(path: Path, width: int, height: int) -> BoolArray:
     try:
         with Image.open(path) as picture:  # palette pictures give their indices, which are the labels
             labels = np.asarray(picture)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+    except PICTURE_ERRORS as error:
         raise BadData(path, "is not a readable picture", expected="a PNG of labels") from error
     if labels.ndim == 3:
         colours = labels.shape[2] - (labels.shape[2] in (2, 4))  # transparency is no label

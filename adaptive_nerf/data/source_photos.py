@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.data.colmap import ColmapCamera, ColmapImage, first_few
-from adaptive_nerf.data.photos import PICTURE_SUFFIXES
+from adaptive_nerf.data.photos import PICTURE_ERRORS, PICTURE_SUFFIXES, rgb_picture
 from adaptive_nerf.geometry.types import Array
 
 EXIF_ORIENTATION, EXIF_IFD, EXIF_TAKEN, EXIF_UTC_OFFSET = 0x0112, 0x8769, 0x9003, 0x9011
@@ -32,7 +32,7 @@ TURNS: dict[int, tuple[Image.Transpose, ...]] = {  # what makes a photo upright,
     8: (Image.Transpose.ROTATE_90,),
 }
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
-READ_ERRORS = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
+MPO = "MPO"  # a JPEG with more pictures behind it, as many drones write: the first one is the photo
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class SourcePhoto:
         """sRGB bytes as its camera sees them. [height, width, 3]"""
         try:
             with Image.open(self.path) as picture:
-                upright = picture.convert("RGB")
-        except READ_ERRORS as error:
+                upright = rgb_picture(picture)
+        except PICTURE_ERRORS as error:
             raise BadData(self.path, "is not a readable picture", expected="a whole JPEG or PNG") from error
         for turn in TURNS[self.orientation] if self.turned else ():
             upright = upright.transpose(turn)
@@ -96,11 +96,11 @@ def _inspect(image: ColmapImage, path: Path) -> SourcePhoto:
     """Read the header of a photo and square it with its camera."""
     try:
         with Image.open(path) as picture:
-            size, stored_as = picture.size, picture.format or "unknown"
+            size, stored_as = picture.size, "JPEG" if picture.format == MPO else picture.format or "unknown"
             exif = picture.getexif()
             orientation = exif.get(EXIF_ORIENTATION, UPRIGHT)
             captured_at = _captured_at(exif.get_ifd(EXIF_IFD))
-    except READ_ERRORS as error:
+    except PICTURE_ERRORS as error:
         raise BadData(path, "is not a readable picture", expected="a JPEG or PNG") from error
     orientation = orientation if orientation in TURNS else UPRIGHT
     turned, camera = _fit(image.camera, size, orientation, path)

@@ -38,6 +38,30 @@ def test_a_valid_mask_of_another_size_is_refused_by_name(scene_root):
         open_scene(scene_root).photos[1].valid_pixels()
 
 
+def test_a_grey_photo_of_16_bits_keeps_its_shades(scene_root):
+    path = scene_root / "train" / "rgbs" / "000001.jpg"
+    shades = np.arange(24 * 32, dtype=np.uint16).reshape(24, 32) * 85
+    Image.fromarray(shades).save(path.with_suffix(".png"))
+    path.unlink()
+    pixels = open_scene(scene_root).photos[1].pixels()
+    np.testing.assert_array_equal(pixels, np.rint(shades / 257).astype(np.uint8)[..., None].repeat(3, -1))
+
+
+def test_a_photo_whose_white_nobody_tells_is_refused(scene_root):
+    path = scene_root / "train" / "rgbs" / "000001.jpg"
+    Image.fromarray(np.full((24, 32), 70000, np.int32)).save(path, "TIFF")
+    with pytest.raises(BadData, match="is not a readable picture; expected a JPEG or PNG, 8 or 16 bits"):
+        open_scene(scene_root).photos[1].pixels()
+
+
+def test_a_valid_mask_of_16_bits_counts_its_smallest_value(scene_root):
+    write_valid(scene_root, (32, 24))
+    mask = np.ones((24, 32), np.uint16)
+    mask[0, 0] = 0
+    Image.fromarray(mask).save(scene_root / "train" / "valid" / "000001.png")
+    assert np.argwhere(~open_scene(scene_root).photos[1].valid_pixels()).tolist() == [[0, 0]]
+
+
 def test_a_photo_that_is_a_text_file_is_named(scene_root):
     (scene_root / "train" / "rgbs" / "000001.jpg").write_text("hello")
     with pytest.raises(BadData, match=r"000001\.jpg: is not a readable picture; expected a JPEG or PNG"):

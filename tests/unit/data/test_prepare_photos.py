@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.data.colmap import read_model
+from adaptive_nerf.data.photos import read_picture
 from adaptive_nerf.data.source_photos import EXIF_IFD, EXIF_ORIENTATION, TURNS, count_strangers, find_source_photos
 
 TAKEN, OFFSET = 0x9003, 0x9011
@@ -123,6 +124,18 @@ def test_no_photo_at_all_is_refused(flight, skip_missing):
     flight.images.mkdir()
     with pytest.raises(BadData, match="none of the model's 3 photos is there"):
         find(flight, skip_missing)
+
+
+def test_a_photo_with_a_second_picture_behind_it_is_a_jpeg(flight):
+    path = flight.images / flight.names[1]
+    first = Image.open(path).convert("RGB")
+    first.save(path, "MPO", quality=97, save_all=True, append_images=[Image.new("RGB", (16, 12))])
+    with Image.open(path) as stored:
+        assert stored.format == "MPO"
+    photo = find(flight)[1]
+    assert (photo.stored_as, photo.can_be_copied) == ("JPEG", True)
+    assert np.abs(photo.pixels().astype(int) - np.asarray(first)).mean() < 4
+    np.testing.assert_array_equal(read_picture(path), photo.pixels())
 
 
 def test_a_text_file_is_no_photo(flight):

@@ -69,7 +69,54 @@ def test_an_incomplete_mappings_file_gives_one_warning_and_file_names(scene_root
     (scene_root / "mappings.txt").write_text("DJI_0.JPG,000000.pt\n")
     scene = open_scene(scene_root)
     assert [photo.name for photo in scene.photos[:2]] == ["DJI_0.JPG", "000001.jpg"]
-    assert len(scene.warnings) == 2  # one for each folder
+    (warning,) = scene.warnings  # train and val together
+    assert "mappings.txt: 5 photos have no original name" in warning
+
+
+def test_a_missing_mappings_file_is_one_warning(scene_root):
+    (scene_root / "mappings.txt").unlink()
+    (warning,) = open_scene(scene_root).warnings
+    assert "mappings.txt is missing; photos go by their file names" in warning
+
+
+def test_a_flight_without_a_manifest_is_one_warning(scene_root):
+    write_photo(scene_root / "continual" / "day2", 6, camera_at(5.0, 5.0))
+    (warning,) = open_scene(scene_root).warnings
+    assert "manifest.json is missing" in warning
+
+
+def test_an_id_that_mappings_name_twice_is_one_warning(scene_root):
+    path = scene_root / "mappings.txt"
+    path.write_text(path.read_text() + "again.JPG,000004.pt\nonce more.JPG,000005.pt\n")
+    scene = open_scene(scene_root)
+    (warning,) = scene.warnings
+    assert "2 ids are named more than once, the last name counts (000004 is the first)" in warning
+    assert scene.photos[4].name == "again.JPG"
+
+
+def test_mappings_that_are_a_folder_are_refused(scene_root):
+    (scene_root / "mappings.txt").unlink()
+    (scene_root / "mappings.txt").mkdir()
+    with pytest.raises(BadData, match=r"mappings\.txt: cannot be read"):
+        open_scene(scene_root)
+
+
+@pytest.mark.parametrize(("changes", "says"), [
+    ({"format_version": 2}, "key 'format_version': is 2, newer than this program; expected 1 or less"),
+    ({"enu_ref_coords": (90.5, 16.4, 180.0)}, "key 'enu_ref_coords': is latitude 90.5, longitude 16.4"),
+    ({"enu_ref_coords": (48.2, -181, 180.0)}, "key 'enu_ref_coords': is latitude 48.2, longitude -181"),
+])
+def test_coordinates_that_make_no_sense_are_refused(scene_root, changes, says):
+    path = scene_root / "coordinates.pt"
+    save_tensors(path, {**torch.load(path, weights_only=True), **changes})
+    with pytest.raises(BadData, match=rf"coordinates\.pt: {says}"):
+        open_scene(scene_root)
+
+
+def test_coordinates_may_tell_their_version(scene_root):
+    path = scene_root / "coordinates.pt"
+    save_tensors(path, {**torch.load(path, weights_only=True), "format_version": 1})
+    assert open_scene(scene_root).frame.enu_reference == FRAME.enu_reference
 
 
 def test_a_line_of_mappings_that_makes_no_sense_is_quoted(scene_root):

@@ -2,6 +2,7 @@ import os
 import pickle
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -39,6 +40,25 @@ def test_what_is_no_tensor_file_is_named(tmp_path, load, content):
     path.write_bytes(content)
     with pytest.raises(BadData, match=r"bad\.pt: cannot be read"):
         load(path)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # torch says so, and reads on
+@pytest.mark.parametrize(("save", "load"), [(save_tensors, load_tensors), (save_zipped_tensor, load_zipped_tensor),
+                                            (save_tensors, load_zipped_tensor)])
+def test_flipped_bytes_are_read_or_refused(tmp_path, save, load):
+    path, random = tmp_path / "flipped.pt", np.random.default_rng(5)
+    save(path, MASK if load is load_zipped_tensor else {"mask": MASK, "margin": 1.05, "name": "two", "list": [1, None]})
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    refused = 0
+    for _ in range(400):
+        damaged = whole.copy()
+        damaged[random.integers(len(whole), size=random.integers(1, 12))] = random.integers(256)
+        path.write_bytes(damaged.tobytes())
+        try:
+            load(path)
+        except BadData:
+            refused += 1
+    assert refused > 100
 
 
 class Harmful:

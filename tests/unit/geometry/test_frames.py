@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptive_nerf.common.errors import NotGeoreferenced
+from adaptive_nerf.common.errors import BadInput, NotGeoreferenced
 from adaptive_nerf.geometry.frames import (
     DRB_FROM_ENU,
     RUB_FROM_RDF,
@@ -79,6 +79,12 @@ def test_colmap_poses_survive_the_round_trip(pose):
 @given(scene_frames)
 def test_a_frame_survives_json(frame):
     assert SceneFrame.from_json(json.loads(json.dumps(frame.to_json()))) == frame
+
+
+@pytest.mark.parametrize("version", [2, "3", None])
+def test_a_frame_of_a_newer_format_is_refused_by_its_version(version):
+    with pytest.raises(BadInput, match=f"format_version {version!r}, newer than this program; expected 1 or less"):
+        SceneFrame.from_json({**FRAME.to_json(), "format_version": version})
 
 
 def test_a_scene_without_a_reference_works_in_metres_and_says_that_it_has_no_coordinates():
