@@ -23,6 +23,7 @@ from adaptive_nerf.geometry.types import Array
 READ_SECONDS, READ_SECONDS_PER_MEGABYTE = 60, 2
 QUATERNION_TOLERANCE = 1e-3
 NAMES_SHOWN = 5
+DISTORTION_SIZES = (5, 12, 16)  # 16: RAD_TAN_THIN_PRISM_FISHEYE
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class ColmapCamera:
 
     @property
     def distortion(self) -> list[float]:
-        """COLMAP's distortion parameters, padded to 5 or 12: for information only."""
+        """COLMAP's distortion parameters, padded to 5, 12 or 16: for information only."""
         camera = self.pycolmap_camera()
         numbers = [float(camera.params[index]) for index in camera.extra_params_idxs()]
-        return numbers + [0.0] * ((5 if len(numbers) <= 5 else 12) - len(numbers))
+        return numbers + [0.0] * (next(size for size in DISTORTION_SIZES if size >= len(numbers)) - len(numbers))
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,25 @@ from adaptive_nerf.geometry.frames import FrameName, colmap_from_c2w, local_fram
 WIDTH, HEIGHT = 64, 48
 PLACE = (48.2082, 16.3738, 190.0)  # latitude deg, longitude deg, ellipsoidal height m of the plain's middle
 ALTITUDE_M = 50.0
-LENSES = {
+LENSES = {  # every model that pycolmap undistorts
+    "SIMPLE_PINHOLE": [50, 32, 24],
     "PINHOLE": [50, 51, 32, 24],
     "SIMPLE_RADIAL": [50, 32, 24, -0.05],
+    "SIMPLE_RADIAL_FISHEYE": [40, 32, 24, 0.02],
+    "RADIAL": [50, 32, 24, -0.05, 0.01],
+    "RADIAL_FISHEYE": [40, 32, 24, 0.02, -0.01],
     "OPENCV": [50, 51, 31, 25, -0.05, 0.01, 0.001, -0.001],
     "OPENCV_FISHEYE": [40, 41, 31, 25, 0.02, -0.01, 0.001, 0.0],
-    "THIN_PRISM_FISHEYE": [40, 40, 32, 24, 0.02, -0.01, 0.001, 0.0, 0.0, 0.0, 0.001, 0.001],
+    "FULL_OPENCV": [50, 51, 31, 25, -0.05, 0.01, 0.001, -0.001, 0.001, 0.01, 0.001, 0.0],
     "FOV": [50, 50, 32, 24, 0.6],
+    "THIN_PRISM_FISHEYE": [40, 40, 32, 24, 0.02, -0.01, 0.001, 0.0, 0.0, 0.0, 0.001, 0.001],
+    "RAD_TAN_THIN_PRISM_FISHEYE": [40, 40, 32, 24, 0.02, -0.01, 0.001, 0.0, 0.0, 0.0, 0.001, 0.0, 0.001, 0.0,
+                                   0.001, 0.0],
+    "SIMPLE_DIVISION": [50, 32, 24, -0.05],
+    "DIVISION": [50, 51, 31, 25, -0.05],
+    "SIMPLE_FISHEYE": [40, 32, 24],
+    "FISHEYE": [40, 41, 31, 25],
+    "EUCM": [50, 51, 31, 25, 0.6, 1.1],
 }
 
 

@@ -3,6 +3,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pycolmap
 import pytest
 
 from adaptive_nerf.common.errors import BadData
@@ -10,6 +11,8 @@ from adaptive_nerf.data import colmap
 from adaptive_nerf.data.colmap import ColmapCamera, first_few, read_model
 from adaptive_nerf.geometry.frames import c2w_from_colmap
 from tests.unit.data.colmap_factory import LENSES
+
+PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE")
 
 
 @pytest.fixture
@@ -155,10 +158,14 @@ def test_a_reader_that_does_not_end_is_stopped(flight, monkeypatch):
 @pytest.mark.parametrize("lens", LENSES)
 def test_distortion_is_padded_and_pinholes_have_none(lens):
     camera = ColmapCamera(1, lens, 64, 48, tuple(map(float, LENSES[lens])))
-    assert len(camera.distortion) in (5, 12)
-    assert camera.is_pinhole == (lens == "PINHOLE")
-    assert any(camera.distortion) != camera.is_pinhole
-    assert camera.undistort_kind == {"PINHOLE": "none"}.get(lens, "fisheye" if "FISHEYE" in lens else "opencv")
+    assert len(camera.distortion) in (5, 12, 16)
+    assert camera.is_pinhole == (lens in PINHOLES)
+    assert any(camera.distortion) == (lens not in (*PINHOLES, "SIMPLE_FISHEYE", "FISHEYE"))
+    assert camera.undistort_kind == ("none" if lens in PINHOLES else "fisheye" if "FISHEYE" in lens else "opencv")
+
+
+def test_every_lens_of_pycolmap_is_tested_but_the_one_that_sees_all_around():
+    assert set(pycolmap.CameraModelId.__members__) - {"INVALID", "EQUIRECTANGULAR"} == set(LENSES)
 
 
 def test_a_resized_camera_sees_the_same(flight):
