@@ -74,6 +74,8 @@ def is_temporary(path: Path) -> bool:
 
 def partial_folder(target: Path) -> Path:
     """Where a folder is built before it gets its name; the next run of the same command finds it again."""
+    if target.name in ("", ".."):
+        raise BadUsage(f"{target} is no name for a new folder; give one, as in {target / 'new'}")
     return target.with_name(f".{target.name}.partial")
 
 

@@ -3,6 +3,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +105,9 @@ def test_force_never_replaces_what_another_made(tmp_path):
                           ("link", "is a link")):
         with pytest.raises(BadUsage, match=problem):
             atomic_files.refuse_existing(tmp_path / name, True, "map.png")
+
+
+@pytest.mark.parametrize("path", [".", "..", "/", "a/.."])
+def test_a_place_without_a_name_of_its_own_is_refused(path):
+    with pytest.raises(BadUsage, match="is no name for a new folder"):
+        atomic_files.partial_folder(Path(path))
