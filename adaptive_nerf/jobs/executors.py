@@ -1,0 +1,196 @@
+"""Where attempts run. The supervisor knows only this interface; `LocalExecutor` runs them on this host."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from adaptive_nerf.common.clock import boot_id
+from adaptive_nerf.common.errors import AdaptiveNerfError, Failure
+from adaptive_nerf.common.failpoints import failpoint
+from adaptive_nerf.jobs import processes
+from adaptive_nerf.jobs.attempt_files import (
+    EXIT,
+    LOCK,
+    NONCE_NAME,
+    OUTPUT,
+    STARTED,
+    Ended,
+    Order,
+    read_ended,
+    read_started,
+    write_order,
+)
+
+SHIM = Path(__file__).with_name("shim.py")
+BARE_PYTHON = ("-I", "-S")  # neither site packages, nor PYTHON* variables, nor the folder of the shim on the path
+HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # until the shim listens
+LOOK_AGAIN_S = 0.005
+APPEAR_S = 5.0
+
+
+class SpawnFailed(Failure):
+    pass
+
+
+@dataclass(eq=False)
+class Handle:
+    """A live attempt, or one that was alive just now. `pidfd` is the shim's: readable when it is dead."""
+
+    folder: Path
+    nonce: str
+    pidfd: int
+
+    def close(self) -> None:
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+
+class Executor(Protocol):
+    def start(self, order: Order) -> Handle:
+        """Begin an attempt; SpawnFailed if it cannot be."""
+
+    def find(self, folder: Path, nonce: str) -> Handle | Ended | None:
+        """Alive, also if only just spawned | ended | dead without a trace."""
+
+    def stop(self, handle: Handle) -> None:
+        """Ask it to end; the grace and what follows it are not the caller's business."""
+
+    def kill(self, handle: Handle) -> None:
+        """End at once all that belongs to the attempt, also its keeper: for when that does not obey."""
+
+    def reap(self, handle: Handle) -> Ended | None:
+        """Once the pidfd is readable: how it ended, None if nobody can say. No process of it is left then."""
+
+    def sweep(self, nonces: Collection[str]) -> int:
+        """End whatever is left of these attempts; how many processes that were."""
+
+
+class LocalExecutor:
+    """One shim per attempt, which outlives us. Has no state of its own: all is in the folders and in the kernel."""
+
+    def __init__(self, python: str = sys.executable):
+        self.python = python
+
+    def start(self, order: Order) -> Handle:
+        try:
+            order.folder.mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(order.folder)
+        except OSError as error:
+            raise SpawnFailed(f"{order.folder} cannot be used: {error.strerror}; free it or make room") from error
+        try:
+            _clear(order.folder)
+            write_order(order)
+            failpoint("spawn")
+            pid = self._spawn(order, lock)
+            failpoint("spawned")
+        except (OSError, AdaptiveNerfError) as error:
+            raise SpawnFailed(f"attempt {order.attempt} of job {order.job_id} could not be started: {error}") from error
+        finally:
+            os.close(lock)
+        return Handle(order.folder, order.nonce, _pidfd_of_child(pid))
+
+    def _spawn(self, order: Order, lock: int) -> int:
+        """The lock becomes the shim's standard error, so there is no instant at which the attempt is unlocked."""
+        argv = [self.python, *BARE_PYTHON, str(SHIM), str(order.folder.absolute())]
+        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0), (os.POSIX_SPAWN_DUP2, 0, 1),
+                   (os.POSIX_SPAWN_DUP2, lock, 2)]
+        return os.posix_spawn(self.python, argv, {**order.env, NONCE_NAME: order.nonce}, file_actions=actions,
+                              setsid=True, setsigmask=HELD_BACK)
+
+    def find(self, folder: Path, nonce: str) -> Handle | Ended | None:
+        deadline_s = time.monotonic() + APPEAR_S
+        while _is_locked(folder / LOCK):
+            for look in (_shim_by_file, _shim_by_nonce):
+                if (pidfd := look(folder, nonce)) is not None:
+                    return Handle(folder, nonce, pidfd)
+            if time.monotonic() > deadline_s:
+                raise Failure(f"{folder / LOCK} is locked, but no process of that attempt is to be seen; "
+                              f"end the program that holds it (fuser {folder / LOCK}) and start again")
+            time.sleep(LOOK_AGAIN_S)
+        return read_ended(folder, nonce)
+
+    def stop(self, handle: Handle) -> None:
+        processes.send(handle.pidfd, signal.SIGTERM)
+
+    def kill(self, handle: Handle) -> None:
+        processes.send(handle.pidfd, signal.SIGKILL)
+        self.sweep([handle.nonce])
+
+    def reap(self, handle: Handle) -> Ended | None:
+        with contextlib.suppress(ChildProcessError):  # a shim that we took back is not our child
+            os.waitid(os.P_PIDFD, handle.pidfd, os.WEXITED | os.WNOHANG)
+        ended = read_ended(handle.folder, handle.nonce)
+        if ended is None:
+            self.sweep([handle.nonce])
+        return ended
+
+    def sweep(self, nonces: Collection[str]) -> int:
+        return processes.kill_holders(nonces) if nonces else 0
+
+
+def _take_lock(folder: Path) -> int:
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _is_locked(path: Path) -> bool:
+    """Asks for a shared lock, so that two who ask do not take each other for the shim."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _clear(folder: Path) -> None:
+    """An attempt of the same number from a life before the state folder was lost: its answers must not be ours."""
+    for name in (EXIT, STARTED):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / OUTPUT, ignore_errors=True)
+
+
+def _shim_by_file(folder: Path, nonce: str) -> int | None:
+    started = read_started(folder, nonce)
+    if started is None or started.boot_id != boot_id():
+        return None
+    return processes.hold(started.shim_pid, ticks=started.shim_start_ticks)
+
+
+def _shim_by_nonce(_: Path, nonce: str) -> int | None:
+    """A shim that has not written yet who it is, or could not: the one holder whose parent is no holder."""
+    found = processes.holders([nonce])
+    for pid in found:
+        if processes.parent_of(pid) not in found:
+            return processes.hold(pid, nonce=nonce)
+    return None
+
+
+def _pidfd_of_child(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:  # no descriptors left: a job that we cannot watch must not run
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise SpawnFailed(f"the new process cannot be watched: {error.strerror}; allow more open files") from error
