@@ -4,10 +4,12 @@ Everything is frozen and strict: a number in quotes is no number. Lengths are me
 the description says nothing else.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+MOST_NUMBERS = 64
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -25,9 +27,20 @@ def numbers_of(value: Any) -> Any:
         return value
     if isinstance(value, int):
         return (value,)
-    if isinstance(value, str) and all(part.strip().isdecimal() for part in value.split(",")):
-        return tuple(int(part) for part in value.split(","))
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, str) and re.fullmatch(r" *[0-9]{1,10} *(, *[0-9]{1,10} *)*", value, re.ASCII):
+        value = [int(part) for part in value.split(",")]
+    if isinstance(value, list):
+        if len(value) > MOST_NUMBERS:  # said once, before each of them is looked at
+            raise ValueError(f"holds more than {MOST_NUMBERS} numbers")
+        return tuple(value)
+    return value
+
+
+def whole(value: Any) -> Any:
+    """True and 1.0 equal 1, so that a choice of numbers would take them for it."""
+    if type(value) is not int:
+        raise ValueError("input should be a whole number")
+    return value
 
 
 def without_dots(name: str) -> str:
@@ -37,13 +50,13 @@ def without_dots(name: str) -> str:
 
 
 JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(without_dots)]
-Steps = Annotated[tuple[CountOrNone, ...], BeforeValidator(numbers_of), Field(min_length=1, max_length=64)]
+Steps = Annotated[tuple[CountOrNone, ...], BeforeValidator(numbers_of), Field(min_length=1, max_length=MOST_NUMBERS)]
 
 
 class Envelope(Group):
     """The same for every operation."""
 
-    v: Literal[1] = Field(1, description="version of the message")
+    v: Annotated[Literal[1], BeforeValidator(whole)] = Field(1, description="version of the message")
     job_id: JobId | None = Field(None, description=(
         "name of the job and of its folder in logs/; without one it gets a name from where it lay in the topic"))
     priority: int = Field(5, ge=0, le=9, description="higher runs first")
@@ -114,7 +127,8 @@ class Architecture(Group):
     log2_hashmap_size: int = Field(19, ge=8, le=28, description="entries a level of the hash grid, as a power of two")
     max_resolution: int = Field(4096, ge=16, le=2**20, description="of the finest level")
     levels: int = Field(8, ge=1, le=32, description="of the hash grid (the earlier system: 16)")
-    features: Literal[1, 2, 4, 8] = Field(4, description="of an entry (the earlier system: 2)")
+    features: Annotated[Literal[1, 2, 4, 8], BeforeValidator(whole)] = Field(4, description=(
+        "of an entry (the earlier system: 2)"))
     no_bg_nerf: bool = Field(False, description="switch the background off")
     bg_hidden: Count = Field(32, description="width of the background")
     color_head: Literal["shared", "own"] = Field("shared", description="one colour head for all experts, or one each")

@@ -16,7 +16,7 @@ from adaptive_nerf.common.errors import BadInput
 from adaptive_nerf.jobs.fields import Envelope
 from adaptive_nerf.jobs.spec import MODELS
 
-MOST_BYTES, DEEPEST, LONGEST_NUMBER = 256 * 1024, 32, 64
+MOST_BYTES, DEEPEST, LONGEST_NUMBER, MOST_ERRORS = 256 * 1024, 32, 64, 20
 KNOWN_FIELDS = {name for model in MODELS.values() for name in model.model_fields}
 
 
@@ -62,7 +62,7 @@ def job_of(sent: dict[str, Any]) -> ReadJob:
     try:
         job = model.model_validate({name: value for name, value in sent.items() if name not in idle})
     except ValidationError as error:
-        raise BadMessage("bad_spec", [_told(item, model) for item in error.errors(include_input=False)]) from None
+        raise BadMessage("bad_spec", _listed(error, model)) from None
     return ReadJob(job, canonical(sent), tuple(f"{name} has no effect in {op}" for name in idle))
 
 
@@ -88,7 +88,18 @@ def parse(content: bytes) -> dict[str, Any]:
         raise _unreadable("not_json", f"is not JSON at {where}: {error.msg}") from error
     if not isinstance(value, dict):
         raise _unreadable("not_an_object", "is not a JSON object")
+    if "\\ud" in text.lower() and not _is_text(value):
+        raise _unreadable("not_utf8", "holds half of a surrogate pair, which is no character")
     return value
+
+
+def _is_text(value: Any) -> bool:
+    """Escapes can spell what no file, database or terminal can hold."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _depth(text: str) -> int:
@@ -109,11 +120,11 @@ def _depth(text: str) -> int:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _unreadable("duplicate_key", f"has the key '{_shown(twice)}' twice")
+    value: dict[str, Any] = {}
+    for name, inner in pairs:
+        if name in value:
+            raise _unreadable("duplicate_key", f"has the key '{_shown(name)}' twice")
+        value[name] = inner
     return value
 
 
@@ -136,6 +147,14 @@ def _finite(digits: str) -> float:
 
 def _unreadable(code: str, problem: str) -> BadMessage:
     return BadMessage(code, [FieldError("", problem)])
+
+
+def _listed(error: ValidationError, model: type[Envelope]) -> list[FieldError]:
+    """The first few: an answer must not be larger than what a broker takes, whatever was sent."""
+    items = error.errors(include_input=False, include_url=False, include_context=False)
+    more = len(items) - MOST_ERRORS
+    told = [_told(item, model) for item in items[:MOST_ERRORS]]
+    return [*told, FieldError("", f"has {more} more errors")] if more > 0 else told
 
 
 def _told(item: Any, model: type[Envelope]) -> FieldError:

@@ -71,9 +71,9 @@ class Run:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         else:
             signal.signal(signal.SIGTERM, stop)
+        self.stand_alone()
         self.record("start")
         try:
-            self.stand_alone()
             code = self.work()
         except Stopped:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
