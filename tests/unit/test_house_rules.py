@@ -17,10 +17,11 @@ ALLOWED = {
     "synth": {"geometry", "common", "rendering.types"},
     "pipelines": {"models", "data", "rendering", "engine", "jobs.spec", "common"},
     "viewer": {"pipelines", "models", "rendering", "data", "geometry", "jobs.spec", "common"},
-    "nerf_runner": {"pipelines", "viewer", "jobs.spec", "common"},
+    "nerf_runner": {"pipelines", "viewer", "jobs", "common"},
     "mediator": {"jobs", "kafka_utils", "common"},
+    "client": {"jobs", "kafka_utils", "common"},
 }
-LIGHT = {"common", "jobs", "kafka_utils", "mediator"}  # the service starts in a third of a second
+LIGHT = {"client", "common", "jobs", "kafka_utils", "mediator"}  # the service starts in a third of a second
 HEAVY_LIBRARIES = {"torch", "numpy", "scipy", "pycolmap", "trimesh", "matplotlib", "PIL"}
 CLONE = Path(__file__).resolve().parents[2]
 PACKAGES = ("adaptive_nerf", "kafka_utils")
