@@ -54,6 +54,15 @@ class Assigned:
     mark: str  # what the committer wrote beside the committed offset
 
 
+@dataclass(frozen=True)
+class Member:
+    """Of a consumer group."""
+
+    instance_id: str
+    client_id: str
+    host: str
+
+
 class MessageSource(Protocol):
     def take(self, wait_s: float = 0.2, most: int = 500) -> list[Received]: ...
     def commit(self, next_offsets: Mapping[Partition, int], mark: str) -> None: ...
@@ -75,3 +84,21 @@ class MessageSink(Protocol):
     def poll(self, wait_s: float) -> int: ...
     def flush(self, wait_s: float) -> int: ...
     def close(self) -> None: ...
+
+
+class Broker(Protocol):
+    """The way to one broker: everything that needs its address and its secrets."""
+
+    @property
+    def address(self) -> str: ...
+    def check(self, wait_s: float) -> None:
+        """Raises BrokerUnreachable or LoginRefused, with a line for people."""
+
+    def prepare(self, topics: Sequence[str]) -> None: ...
+    def members(self, group_id: str) -> list[Member]: ...
+    def source(self, topics: Sequence[str], group_id: str, names: tuple[str, str],
+               start_at: Callable[[Assigned], int | None],
+               on_lost: Callable[[Sequence[Assigned]], None]) -> MessageSource:
+        """`names` are the instance id, which stays, and the client id, which is new with every process."""
+
+    def sink(self, client_id: str) -> MessageSink: ...

@@ -52,6 +52,7 @@ class Arrival:
     offset: int
     value: bytes
     verdict: NewJob | Rejected
+    topic: str = ""  # for people, in the answer to a bad message
 
 
 @dataclass(frozen=True)

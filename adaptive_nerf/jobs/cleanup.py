@@ -1,0 +1,50 @@
+"""--cleanup: empties the logs folder of finished jobs. Only folders that are ours go; the rest is left and named."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+KEPT, OURS_BESIDE = {"example"}, {"mediator.txt", "mediator.jsonl", ".gitkeep"}
+SHOWN = 10
+
+
+def clean_up(logs: Path) -> None:
+    removed, alive, foreign = 0, [], []
+    for path in sorted(logs.iterdir()) if logs.is_dir() else []:
+        if path.name in KEPT or any(path.name.startswith(name) for name in OURS_BESIDE):
+            continue
+        if path.is_symlink() or not (path / "job.json").is_file():
+            foreign.append(path.name)
+        elif _alive(path):
+            alive.append(path.name)
+        else:
+            shutil.rmtree(path)
+            removed += 1
+    log.info("cleaned up: %d job folders removed from %s", removed, logs)
+    if alive:
+        log.info("left, for they run: %s", _named(alive))
+    if foreign:
+        log.info("left, for they are not ours: %s", _named(foreign))
+
+
+def _alive(folder: Path) -> bool:
+    """Whether a shim holds the lock of any attempt."""
+    for lock in folder.glob("attempts/*/lock"):
+        descriptor = os.open(lock, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

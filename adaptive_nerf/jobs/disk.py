@@ -1,0 +1,40 @@
+"""A disk that fills up must not cost us the truth about jobs: a reserve to write endings, and a word in time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+MIB = 2**20
+LOW_BYTES = 64 * MIB  # below this nothing new is taken or started
+BALLAST_BYTES = 8 * MIB
+
+
+class Disk:
+    """The folders we write to, and a small file in the first that can be given up when there is no room at all."""
+
+    def __init__(self, state: Path, logs: Path, low_bytes: int = LOW_BYTES):
+        self.folders, self.low_bytes = (state, logs), low_bytes
+        self.ballast = state / "ballast"
+
+    def low(self) -> str:
+        """Why nothing new should begin; empty when there is room."""
+        for folder in self.folders:
+            free = shutil.disk_usage(folder).free
+            if free < self.low_bytes:
+                return f"only {free // MIB} MiB are free in {folder}, less than {self.low_bytes // MIB}"
+        return ""
+
+    def keep_ballast(self) -> None:
+        """Once there is room again."""
+        if self.low() or (self.ballast.exists() and self.ballast.stat().st_size == BALLAST_BYTES):
+            return
+        with self.ballast.open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, BALLAST_BYTES)
+
+    def drop_ballast(self) -> bool:
+        """True when that made room."""
+        existed = self.ballast.exists()
+        self.ballast.unlink(missing_ok=True)
+        return existed

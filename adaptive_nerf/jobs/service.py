@@ -1,0 +1,187 @@
+"""The mediator: store, intake, supervisor, publisher and the windows for people, begun and ended in order.
+
+The supervisor runs in the main thread; intake and publisher have a thread each. A thread that ends by itself ends the
+service: jobs go on, and the next start takes them back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from adaptive_nerf.common import atomic_files
+from adaptive_nerf.common.clock import now
+from adaptive_nerf.common.errors import AdaptiveNerfError, Failure
+from adaptive_nerf.common.transport import Broker
+from adaptive_nerf.jobs.control import SOCKET, ControlServer
+from adaptive_nerf.jobs.devices import Devices
+from adaptive_nerf.jobs.disk import Disk
+from adaptive_nerf.jobs.executors import LocalExecutor
+from adaptive_nerf.jobs.health import health_of, status_of
+from adaptive_nerf.jobs.http import HttpServer
+from adaptive_nerf.jobs.intake import Intake
+from adaptive_nerf.jobs.line import Line, LineState
+from adaptive_nerf.jobs.publisher import Publisher
+from adaptive_nerf.jobs.recovery import recover
+from adaptive_nerf.jobs.settings import Settings
+from adaptive_nerf.jobs.store import Store
+from adaptive_nerf.jobs.supervisor import Supervisor
+from adaptive_nerf.jobs.views import Desk
+
+log = logging.getLogger(__name__)
+LAST_WORDS_S, IDLE_S, BROKER_RETRY_S, DISK_LOOK_S = 5.0, 5.0, 2.0, 1.0
+
+
+class Service:
+    """`run` returns when it was asked to leave, by `leave`, and has left in order."""
+
+    def __init__(self, settings: Settings, broker: Broker):
+        self.settings, self.broker = settings, broker
+        mediator_id = _mediator_id(settings)
+        self.store = Store(settings.state, mediator_id)
+        self.disk = Disk(settings.state, settings.logs)
+        self.supervisor = Supervisor(self.store, LocalExecutor(), settings,
+                                     Devices(settings.devices, settings.slots), self._may_start,
+                                     self.disk.drop_ballast)
+        intake = Intake(self.store, mediator_id, settings.roots, settings.topics, self._wake)
+        self.line = Line(broker, intake, self.store, settings.group_id, self._held_back)
+        self.publisher = Publisher(self.store, settings.topics.of_stream)
+        self.beat_s = time.monotonic()
+        self._error: AdaptiveNerfError | None = None
+        self._low, self._looked_s = "", float("-inf")
+        self._news = threading.Event()  # something may be in the outbox
+        self._leaving = threading.Event()  # no more messages, no more starts
+        self._silent = threading.Event()  # the publisher may go
+        self._hurried = False
+
+    def run(self) -> None:
+        recover(self.store, self.supervisor.executor, self.supervisor, self.settings, now())
+        publisher, intake = _Worker("publisher", self._publish, self._fall), _Worker("intake", self._take, self._fall)
+        desk = Desk(self.store, self.settings.logs, self._status, self._wake)
+        control = ControlServer(self.settings.state / SOCKET, desk.answer)
+        http = HttpServer(self.settings.http, lambda: health_of(self), self.store) if self.settings.http else None
+        publisher.start()
+        intake.start()
+        self._supervise(self._leaving.is_set)
+        intake.join()
+        self._settle_running()
+        self._silent.set()
+        self._news.set()
+        publisher.join()
+        if http:
+            http.close()
+        control.close()
+        self.store.close()
+        if self._error:
+            raise self._error
+
+    def leave(self) -> None:
+        """Asked to stop, by a signal; asked again, it waits for nothing any more."""
+        self._hurried = self._leaving.is_set()
+        self._leaving.set()
+        self.supervisor.bell.ring()
+
+    def _supervise(self, done: Callable[[], bool]) -> None:
+        while not done():
+            rest_s = self.supervisor.step()
+            self.beat_s = time.monotonic()
+            self._news.set()
+            if not done():
+                self.supervisor.wait(rest_s)
+
+    def _settle_running(self) -> None:
+        """What becomes of running jobs when the service stops: most go on, and the next start takes them back."""
+        self.supervisor.accepting = False
+        running = [live.job for live in self.supervisor.live.values()]
+        stopped = [job for job in running if self.settings.at_stop == "stop" or (job.light and not job.stay)]
+        waited = {job.job_id for job in (running if self.settings.at_stop == "drain" else stopped)}
+        for job in stopped:
+            self.store.ask_cancel(job.job_id)
+        if waited:
+            log.info("waiting for %d jobs to end; a second signal leaves at once", len(waited))
+        self._supervise(lambda: self._hurried or not waited & self.supervisor.live.keys())
+        log.info("leaving; %d jobs go on and are taken back at the next start", len(self.supervisor.live))
+
+    # --- the threads
+
+    def _take(self) -> None:
+        try:
+            while not self._leaving.is_set():
+                self._leaving.wait(self.line.step())
+        finally:
+            self.line.close()
+
+    def _publish(self) -> None:
+        sink = self.broker.sink(f"{self.store.mediator_id}.{os.getpid()}")
+        until_s = float("inf")
+        while time.monotonic() < until_s:
+            self._news.clear()
+            waiting = self.publisher.step(sink)
+            if self._silent.is_set():
+                until_s = min(until_s, time.monotonic() + LAST_WORDS_S)
+                if not waiting:
+                    break
+            if not waiting:
+                self._news.wait(IDLE_S)
+        sink.close()
+
+    def _fall(self, name: str, error: AdaptiveNerfError | None) -> None:
+        """A thread has ended. In order, when we leave; else the service ends with it."""
+        if not self._leaving.is_set():
+            self._error = error or Failure(f"the {name} has failed; the log tells why. Jobs go on; start again")
+            self.leave()
+
+    # --- what the parts ask of each other
+
+    def _wake(self) -> None:
+        self.supervisor.bell.ring()
+        self._news.set()
+
+    def _may_start(self) -> bool:
+        return self.line.state is not LineState.FENCED and not self.disk_low()
+
+    def _held_back(self) -> str:
+        waiting = self.store.backlog()
+        full = f"{waiting} jobs wait already, the most is {self.settings.backlog}"
+        return self.disk_low() or (full if waiting >= self.settings.backlog else "")
+
+    def disk_low(self) -> str:
+        if time.monotonic() - self._looked_s > DISK_LOOK_S:
+            self._looked_s, self._low = time.monotonic(), self.disk.low()
+            if not self._low:
+                self.disk.keep_ballast()
+        return self._low
+
+    def _status(self) -> dict[str, Any]:
+        return status_of(self)
+
+
+class _Worker(threading.Thread):
+    """A thread whose end is told, whatever it was."""
+
+    def __init__(self, name: str, work: Callable[[], None], told: Callable[[str, AdaptiveNerfError | None], None]):
+        super().__init__(name=name)
+        self._work, self._told = work, told
+
+    def run(self) -> None:
+        error = None
+        try:
+            self._work()
+        except AdaptiveNerfError as caught:
+            error = caught
+        finally:
+            self._told(self.name, error)
+
+
+def _mediator_id(settings: Settings) -> str:
+    """Stable for the life of the state folder: it is the name by which the broker knows us again after a crash."""
+    atomic_files.make_folder(settings.state)
+    path = settings.state / "mediator_id"
+    if not path.exists():
+        atomic_files.write_text(path, f"mediator-{secrets.token_hex(4)}")
+    return path.read_text().strip()

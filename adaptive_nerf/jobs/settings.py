@@ -1,0 +1,47 @@
+"""How a mediator was asked to run: validated once at the command line, passed down as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptive_nerf.jobs.paths import Roots
+
+
+@dataclass(frozen=True)
+class Topics:
+    jobs: str
+
+    @property
+    def control(self) -> str:
+        return f"{self.jobs}.control"
+
+    @property
+    def events(self) -> str:
+        return f"{self.jobs}.events"
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.jobs}.dead-letters"
+
+    def of_stream(self, stream: str) -> str:
+        """Where the records of an outbox stream go."""
+        return {"events": self.events, "dead-letters": self.dead_letters}[stream]
+
+
+@dataclass(frozen=True)
+class Settings:
+    topics: Topics
+    group_id: str
+    roots: Roots
+    state: Path
+    logs: Path
+    runner: Path  # the program that runs one job
+    devices: str | None  # None = all GPUs of the host
+    slots: int | None  # CPU slots; None = 1
+    light_slots: int
+    http: str  # "" = none
+    grace_s: float  # between the polite stop of a job and the kill
+    retry_base_s: float
+    backlog: int  # no new messages are taken while more jobs than this wait
+    at_stop: str  # what becomes of running jobs: "leave", "drain" or "stop"

@@ -1,0 +1,29 @@
+"""The reserve of a disk that fills up."""
+
+from adaptive_nerf.jobs.bell import Bell
+from adaptive_nerf.jobs.disk import BALLAST_BYTES, Disk
+
+
+def test_the_ballast_takes_room_and_gives_it_back_once(tmp_path):
+    disk = Disk(tmp_path, tmp_path, low_bytes=0)
+    disk.keep_ballast()
+    assert disk.ballast.stat().st_size == BALLAST_BYTES
+    assert disk.ballast.stat().st_blocks * 512 >= BALLAST_BYTES
+    assert disk.drop_ballast()
+    assert not disk.drop_ballast()
+
+
+def test_low_names_the_folder_and_keeps_no_ballast(tmp_path):
+    disk = Disk(tmp_path, tmp_path, low_bytes=2**62)
+    disk.keep_ballast()
+    assert str(tmp_path) in disk.low()
+    assert not disk.ballast.exists()
+
+
+def test_a_bell_rung_twice_is_quiet_after_one_look():
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    bell.quiet()
+    bell.quiet()
+    bell.close()
