@@ -1,0 +1,257 @@
+"""Reads topics as one member of a group: at least once, from explicit offsets, committed only when we are told to.
+
+Membership is static (`instance_id`): a restarted member gets its partitions back at once instead of after a timeout.
+All calls, and the callbacks, run in the thread that calls take() and commit(). A broker that is away is no error:
+`connected` is False and `last_error` says why. After any error raised by take() close the consumer and make a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import confluent_kafka
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from adaptive_nerf.common.transport import Assigned, BrokerError, CommitFailed, Partition, Received
+from kafka_utils.errors import commit_error, error_of, plain, translated
+from kafka_utils.link import LibraryLog, Link
+from kafka_utils.topic_manager import CONNECTION, incarnations
+
+log = logging.getLogger(__name__)
+ASK_S = 10.0  # for an answer of the broker while partitions are assigned
+COMMIT_S = 5.0
+TOPIC_MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+
+SETTINGS: dict[str, Any] = {
+    **CONNECTION,
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "earliest",
+    "group.protocol": "classic",  # with "consumer" a restarted static member is refused until its session ends
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 45_000,
+    "max.poll.interval.ms": 300_000,
+    "allow.auto.create.topics": False,
+    "fetch.wait.max.ms": 100,  # the development broker answers only when this is over
+    "fetch.queue.backoff.ms": 100,
+    "queued.min.messages": 10_000,
+    "queued.max.messages.kbytes": 16_384,
+    "topic.metadata.refresh.interval.ms": 2_000,  # new and re-created topics are seen after this
+    "statistics.interval.ms": 1_000,
+}
+
+
+class Consumer:
+    def __init__(self, settings: Mapping[str, str], topics: Sequence[str], group_id: str, instance_id: str,
+                 client_id: str, start_at: Callable[[Assigned], int | None],
+                 on_lost: Callable[[Sequence[Assigned]], None]):
+        self._settings, self._topics = dict(settings), list(topics)
+        self._start_at, self._on_lost = start_at, on_lost
+        self._link = Link(self._settings)
+        self._assigned: dict[Partition, Assigned] = {}
+        self._early: list[Message] = []  # arrived while a commit was waited for
+        self._answers: list[tuple[KafkaError | None, list[TopicPartition]]] = []  # to commits
+        self._paused = self._settled = self._closing = False
+        self._admin: AdminClient | None = None
+        config = {**SETTINGS, **self._settings, "group.id": group_id, "group.instance.id": instance_id,
+                  "client.id": client_id, "error_cb": self._link.on_error, "stats_cb": self._link.on_stats,
+                  "on_commit": lambda error, places: self._answers.append((error, places))}
+        self._inner = confluent_kafka.Consumer(config, logger=LibraryLog())
+        self._inner.subscribe(self._topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+
+    @property
+    def connected(self) -> bool:
+        return self._link.connected
+
+    @property
+    def last_error(self) -> str:
+        """Why not connected, in one line; empty when all is well."""
+        return self._link.last_error
+
+    def since_last_contact_s(self) -> float:
+        return self._link.since_last_contact_s()
+
+    def take(self, wait_s: float = 0.2, most: int = 500) -> list[Received]:
+        """What has come, in order per partition; [] when nothing did. Waits for the first message only."""
+        messages, self._early = self._early, []
+        with self._errors_ours():
+            if not messages and (first := self._inner.poll(wait_s)) is not None:
+                messages.append(first)
+            if messages and len(messages) < most:
+                messages += self._inner.consume(most - len(messages), 0)
+        received = [found for message in messages[:most] if (found := self._received(message)) is not None]
+        self._early = messages[most:] + self._early
+        self._raise_trouble(bool(received))
+        return received
+
+    def commit(self, next_offsets: Mapping[Partition, int], mark: str) -> None:
+        """Store the offsets at the broker, with the mark beside each. Returns when the broker said yes."""
+        if not next_offsets:
+            return
+        self._raise_trouble(False)
+        wanted = [TopicPartition(where.topic, where.partition, offset, metadata=mark)
+                  for where, offset in next_offsets.items()]
+        try:
+            self._inner.commit(offsets=wanted, asynchronous=True)
+        except KafkaException as error:
+            raise commit_error(error_of(error), self._settings) from error
+        self._await_answer({(place.topic, place.partition): place.offset for place in wanted})
+        self._link.contact()
+
+    def refresh(self) -> list[Assigned]:
+        """Our partitions, with the topics' incarnations as they are now ("gone" for a topic that was deleted)."""
+        held = list(self._assigned.values())
+        now = self._incarnations({place.partition.topic for place in held})
+        self._link.contact()
+        return [Assigned(place.partition, place.cluster, now.get(place.partition.topic, "gone"), place.committed,
+                         place.mark) for place in held]
+
+    def assigned(self) -> list[Assigned]:
+        return list(self._assigned.values())
+
+    def missing(self) -> list[Partition]:
+        """Partitions of our topics that are not ours: another member has them. [] until the group has settled."""
+        if not self._settled:
+            return []
+        with self._errors_ours():
+            topics = self._admin_client().list_topics(timeout=ASK_S).topics
+        everything = [Partition(name, number) for name in self._topics if name in topics
+                      for number in topics[name].partitions]
+        return [partition for partition in everything if partition not in self._assigned]
+
+    def pause(self) -> None:
+        """No messages until resume(). Call take() all the same: that keeps our place in the group."""
+        self._paused = True
+        self._inner.pause(_places(self._assigned))
+
+    def resume(self) -> None:
+        self._paused = False
+        self._inner.resume(_places(self._assigned))
+
+    def close(self) -> None:
+        """Leave without a word to the callbacks; our place in the group stays ours for the session timeout."""
+        self._closing = True
+        self._inner.close()
+        self._admin = None
+
+    def _received(self, message: Message) -> Received | None:
+        error = message.error()
+        if error is not None:
+            self._note(error)
+            return None
+        topic, number, offset = message.topic(), message.partition(), message.offset()
+        place = self._assigned.get(Partition(topic or "", -1 if number is None else number))
+        if place is None or offset is None:  # taken from us between the fetch and now
+            return None
+        self._link.contact()
+        return Received(place.partition.topic, place.partition.partition, offset, place.cluster, place.incarnation,
+                        message.value() or b"")
+
+    def _note(self, error: KafkaError) -> None:
+        if error.code() in TOPIC_MISSING:
+            log.info("%s; it is waited for", plain(error))
+        elif error.code() == KafkaError._MAX_POLL_EXCEEDED:
+            log.warning("the group went on without us (%s); joining again", plain(error))
+        else:
+            self._link.on_error(error)
+
+    def _raise_trouble(self, received: bool) -> None:
+        """What was received is handed over first: an error must not swallow messages that count as delivered."""
+        if self._link.fatal is not None and not received:
+            raise self._link.fatal
+        if not received and (refusal := self._link.take_login_refusal()) is not None:
+            raise refusal
+
+    def _await_answer(self, wanted: dict[tuple[str, int], int]) -> None:
+        deadline = time.monotonic() + COMMIT_S
+        while time.monotonic() < deadline:
+            for error, places in self._answers:
+                if {(place.topic, place.partition): place.offset for place in places} == wanted:
+                    self._answers = []
+                    _check_answer(error, places, self._settings)
+                    return
+            message = self._inner.poll(0.001)  # serves the answer; a message that comes first is kept
+            if message is not None:
+                self._early.append(message)
+        raise CommitFailed(f"no answer to a commit of offsets for {COMMIT_S:g} s ({self.last_error or 'unknown why'})")
+
+    def _assign(self, _: confluent_kafka.Consumer, places: list[TopicPartition]) -> None:
+        """The library shows no error of a callback as ours, so a failure is kept for take() to raise."""
+        self._settled = True
+        if not places:
+            return
+        try:
+            self._begin(places)
+        except BrokerError as error:
+            self._link.fatal = error
+        except KafkaException as error:
+            self._link.fatal = translated(error_of(error), self._settings)
+
+    def _begin(self, places: list[TopicPartition]) -> None:
+        cluster = self._inner.cluster_id(timeout=ASK_S)
+        if not cluster:
+            raise BrokerError("the broker did not tell its cluster's id in time")
+        now = self._incarnations({place.topic for place in places}, cluster)
+        begin = []
+        for place in self._inner.committed(places, timeout=ASK_S):
+            if place.error is not None:
+                raise KafkaException(place.error)
+            partition = Partition(place.topic, place.partition)
+            committed = place.offset if place.offset >= 0 else None
+            assigned = Assigned(partition, cluster, now.get(place.topic, "gone"), committed, place.metadata or "")
+            self._assigned[partition] = assigned
+            start = self._start_at(assigned)
+            begin.append(TopicPartition(place.topic, place.partition, _first(start, committed)))
+        self._inner.incremental_assign(begin)
+        if self._paused:
+            self._inner.pause(begin)
+        self._link.contact()
+
+    def _revoke(self, _: confluent_kafka.Consumer, places: list[TopicPartition]) -> None:
+        gone = {Partition(place.topic, place.partition) for place in places}
+        self._early = [message for message in self._early if _where(message) not in gone]
+        lost = [self._assigned.pop(partition) for partition in gone if partition in self._assigned]
+        if lost and not self._closing:
+            self._on_lost(lost)
+
+    def _incarnations(self, topics: set[str], cluster: str | None = None) -> dict[str, str]:
+        known = cluster or next((place.cluster for place in self._assigned.values()), "")
+        return incarnations(self._admin_client(), self._settings, sorted(topics), known, ASK_S)
+
+    def _admin_client(self) -> AdminClient:
+        if self._admin is None:
+            self._admin = AdminClient({**CONNECTION, **self._settings}, logger=LibraryLog())
+        return self._admin
+
+    @contextlib.contextmanager
+    def _errors_ours(self) -> Any:
+        try:
+            yield
+        except KafkaException as error:
+            raise translated(error_of(error), self._settings) from error
+
+
+def _first(start: int | None, committed: int | None) -> int:
+    if start is not None:
+        return start
+    return OFFSET_BEGINNING if committed is None else committed
+
+
+def _places(partitions: Mapping[Partition, Assigned]) -> list[TopicPartition]:
+    return [TopicPartition(where.topic, where.partition) for where in partitions]
+
+
+def _where(message: Message) -> Partition:
+    number = message.partition()
+    return Partition(message.topic() or "", -1 if number is None else number)
+
+
+def _check_answer(error: KafkaError | None, places: list[TopicPartition], settings: dict[str, str]) -> None:
+    wrong = error or next((place.error for place in places if place.error is not None), None)
+    if wrong is not None:
+        raise commit_error(wrong, settings)
