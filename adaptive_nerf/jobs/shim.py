@@ -1,35 +1,43 @@
 """The process between the mediator and one runner: it lives exactly as long as the runner and all that came from it.
 
-    python -I -S shim.py ATTEMPT_DIR        run by its path: standard library only, one thread, nothing of ours imported
+    python -I -S shim.py ATTEMPT_DIR GRACE_S CWD PROGRAM [ARGUMENT...]
 
-It forks the runner that `order.json` asks for, drains what it prints into bounded files, passes a stop request
-(SIGTERM) on to it, ends it with SIGKILL when the grace is over, buries every process that it left behind, and as its
-last act writes `exit.json`. Its standard error is the attempt's `lock` file, locked by the mediator before the spawn:
-so the attempt is locked as long as this process lives, and what the interpreter complains about is kept there.
-Whatever the disk does, output is drained and processes are killed; what cannot be written is dropped and counted.
+Run by its path: standard library only, one thread, nothing of ours imported. It forks the runner, drains what it prints
+into bounded files, passes a stop request (SIGTERM) on to it, ends it with SIGKILL when the grace is over, buries every
+process that it left behind, and as its last act writes `exit.json`. Its standard error is the attempt's `lock` file,
+locked by the mediator before the spawn: so the attempt is locked for as long as this process lives, and what the
+interpreter complains about is kept there. Whatever the disk does, output is drained and processes are killed.
+
+Every running job has one of these, and waits for it at its start. So it imports little (json, signal, typing, pathlib
+and contextlib would each cost a third of what starting Python does) and takes its signals from a file (signalfd),
+which needs no handlers either.
 """
-# No pathlib: importing it costs half as much again as starting Python does.
-# ruff: noqa: PTH103, PTH104, PTH108, PTH123, PTH208
+# ruff: noqa: PTH103, PTH104, PTH108, PTH123, PTH208, SIM105
 
-import contextlib
 import ctypes
 import fcntl
-import json
 import os
 import select
-import signal
 import sys
 import time
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
 
 VERSION = 1
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGTERM, SIGCHLD, SIGCONT, SIGXFSZ = 1, 2, 9, 13, 15, 17, 18, 25
+TAKEN_FROM_THE_FILE = (SIGTERM, SIGCHLD, SIGINT, SIGHUP)  # the last two only to have no effect
+SIG_SETMASK, SIGSET_BYTES, SIGINFO_BYTES = 2, 128, 128
 MIB = 1 << 20
 HEAD_BYTES, TAIL_BYTES, TAIL_FILES = MIB, 8 * MIB, 8
 PIPE_BYTES = MIB
-RESERVED_BYTES = 4096  # more than exit.json ever needs
-LAST_DRAIN_S = 2.0
-OOM_SCORE = "500"  # when memory runs out the kernel should take the runner, not the service
+BUFFER_BYTES = MIB // 4
+RESERVED_BYTES = 4096  # more than exit.json needs
+LAST_DRAIN_S, RETRY_S = 2.0, 1.0
+OOM_SCORE = "500"
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -40,7 +48,7 @@ class Output:
     def __init__(self, folder: str):
         self.folder, self.number, self.room, self.file = folder, -1, 0, -1
         self.dropped = self.gap = 0
-        self.buffer = memoryview(bytearray(MIB // 4))
+        self.buffer = memoryview(bytearray(BUFFER_BYTES))
 
     def take(self, pipe: int) -> bool:
         """Move one bufferful; False at the end of the pipe."""
@@ -68,10 +76,9 @@ class Output:
 
     def _turn(self) -> None:
         number = self.number + 1
-        if number > TAIL_FILES:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{self.folder}/tail.{number - TAIL_FILES:06d}.txt")
         name = f"tail.{number:06d}.txt" if number else "head.txt"
+        if number > TAIL_FILES:
+            remove(f"{self.folder}/tail.{number - TAIL_FILES:06d}.txt")
         new = os.open(f"{self.folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         if self.file >= 0:
             os.close(self.file)
@@ -79,52 +86,33 @@ class Output:
 
 
 class Shim:
-    def __init__(self, folder: str):
-        with open(f"{folder}/order.json", "rb") as stream:
-            self.order: dict[str, Any] = json.load(stream)
-        self.folder = folder
-        self.started_at, self.oom_kills = time.time(), oom_kills()
-        self.stop_asked = False
+    def __init__(self, folder: str, grace_s: float, cwd: str, argv: list[str]):
+        self.folder, self.grace_s, self.cwd, self.argv = folder, grace_s, cwd, argv
+        self.nonce = os.environ["ADAPTIVE_NERF_NONCE"]
+        self.started_at, self.oom_kills_before = time.time(), oom_kills()
         self.output = Output(f"{folder}/output")
-        self.runner = self.pipe = self.status = 0
-        self.strays = 0
-        self.wake, self._waker = os.pipe()
+        self.runner = self.pipe = self.status = self.strays = 0
+        self.signals = signal_file()
         self.poll = select.poll()
+        self.poll.register(self.signals, select.POLLIN)
 
     def run(self) -> None:
-        self._listen()
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._reserve()
         error = self._spawn()
         if not error:
             self._tell_started()
             self._watch()
-            signal_group(self.runner, signal.SIGKILL)  # the runner is dead but not yet buried, so its number is its own
+            signal_group(self.runner, SIGKILL)  # the runner is dead but not yet buried, so its number is its own
         self._bury()
         if not error:
             self._last_drain()
-        code = None if error else os.waitstatus_to_exitcode(self.status)
-        self._tell_ended(error, code)
-
-    def _listen(self) -> None:
-        """The mediator had the signals held back, so that a stop request in our first moments is not our death."""
-        for end in (self.wake, self._waker):
-            os.set_blocking(end, False)
-        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._on_stop)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        self.poll.register(self.wake, select.POLLIN)
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-    def _on_stop(self, *_: object) -> None:
-        self.stop_asked = True
+        self._tell_ended(error)
 
     def _reserve(self) -> None:
         """Take the place of exit.json on the disk now: overwriting and renaming it works on a full disk too."""
         try:
-            os.makedirs(f"{self.folder}/output", exist_ok=True)
+            os.makedirs(self.output.folder, exist_ok=True)
             reserved = os.open(f"{self.folder}/.exit.json.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             os.posix_fallocate(reserved, 0, RESERVED_BYTES)
             os.close(reserved)
@@ -141,19 +129,22 @@ class Shim:
         except OSError as error:
             return f"no process can be made: {error.strerror}"
         if not self.runner:
-            become_runner(self.order, parent, printing, report)
+            become_runner(parent, self.cwd, self.argv, printing, report)
         os.close(printing)
         os.close(report)
         os.set_blocking(self.pipe, False)
-        with contextlib.suppress(OSError):  # over the user's limit of pipe memory a smaller pipe serves as well
+        try:
             fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        except OSError:
+            pass  # over the user's limit of pipe memory; a smaller pipe serves as well
         with open(failed, "rb") as stream:
             return stream.read().decode(errors="replace")  # nothing but the end of the pipe once the runner runs
 
     def _tell_started(self) -> None:
+        """Needs no fsync: nobody who is named here outlives a power cut."""
         try:
-            self._write_json("started.json", {
-                "v": VERSION, "nonce": self.order["nonce"], "boot_id": first_line("/proc/sys/kernel/random/boot_id"),
+            write_json(f"{self.folder}/started.json", {
+                "v": VERSION, "nonce": self.nonce, "boot_id": first_line("/proc/sys/kernel/random/boot_id"),
                 "shim_pid": os.getpid(), "shim_start_ticks": start_ticks(os.getpid()),
                 "runner_pid": self.runner, "runner_start_ticks": start_ticks(self.runner), "at": self.started_at})
         except OSError as error:
@@ -168,43 +159,43 @@ class Shim:
             ready = dict(self.poll.poll(wait_ms))
             if self.pipe in ready and not self.output.take(self.pipe):
                 self.poll.unregister(self.pipe)
-            if self.wake in ready:
-                os.read(self.wake, 4096)
-            if self.stop_asked and deadline_s is None:
-                deadline_s = time.monotonic() + float(self.order["grace_s"])
-                signal_group(self.runner, signal.SIGTERM)
-                signal_group(self.runner, signal.SIGCONT)  # a stopped process could not obey
+            if self.signals in ready and SIGTERM in taken_signals(self.signals) and deadline_s is None:
+                deadline_s = time.monotonic() + self.grace_s
+                signal_group(self.runner, SIGTERM)
+                signal_group(self.runner, SIGCONT)  # a stopped process could not obey
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 deadline_s = time.monotonic() + 1.0
-                signal_group(self.runner, signal.SIGKILL)
+                signal_group(self.runner, SIGKILL)
 
     def _runner_is_dead(self) -> bool:
         """Leaves the runner unburied, so that its process group can still be named without doubt."""
         while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
             if dead.si_pid == self.runner:
                 return True
-            os.waitpid(dead.si_pid, 0)  # a process that was left to us and ended by itself
+            os.waitpid(dead.si_pid, 0)  # a process that was left to us, and ended by itself
         return False
 
     def _bury(self) -> None:
-        """Kill and reap until the kernel says that no child is left. Being the subreaper, we get every descendant."""
+        """Kill and reap until the kernel says that no child is left; as the subreaper we are left every descendant."""
         pause_ms = 1
         while self._reap():
             for child in children():
-                signal_group(os.getpgid(child), signal.SIGKILL)  # the whole group at once: none of it can fork on
+                signal_group(os.getpgid(child), SIGKILL)  # the whole group in one step: none of it can fork on
             if not self._reap():
                 return
             self.poll.poll(pause_ms)
+            taken_signals(self.signals)
             pause_ms = min(2 * pause_ms, 500)  # what the kernel cannot end now, as in a hung driver, is waited for
 
     def _reap(self) -> bool:
+        """Bury the dead; whether any child lives."""
         try:
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == self.runner:
                     self.status = status
                 elif pid:
-                    self.strays += os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+                    self.strays += os.WIFSIGNALED(status) and os.WTERMSIG(status) == SIGKILL
                 else:
                     return True
         except ChildProcessError:
@@ -213,110 +204,170 @@ class Shim:
     def _last_drain(self) -> None:
         """All writers are dead, unless one gave the pipe away to a stranger: hence the time limit."""
         deadline_s = time.monotonic() + LAST_DRAIN_S
-        with contextlib.suppress(BlockingIOError):  # nothing more in it, though somebody still holds the other end
+        try:
             while time.monotonic() < deadline_s and self.output.take(self.pipe):
                 pass
+        except BlockingIOError:
+            pass  # nothing more in it, though somebody still holds the other end
 
-    def _tell_ended(self, error: str, code: int | None) -> None:
-        signalled = code is not None and code < 0
-        ended = {"v": VERSION, "nonce": self.order["nonce"], "code": None if signalled else code,
-                 "signal": -code if signalled and code is not None else None, "spawn_error": error or None,
-                 "oom_kills": oom_kills() - self.oom_kills, "strays_killed": self.strays,
-                 "output_dropped_bytes": self.output.dropped, "started_at": self.started_at, "ended_at": time.time()}
-        while True:
+    def _tell_ended(self, error: str) -> None:
+        code = None if error else os.waitstatus_to_exitcode(self.status)
+        ended: Mapping[str, int | float | str | None] = {
+            "v": VERSION, "nonce": self.nonce, "code": code if code is not None and code >= 0 else None,
+            "signal": -code if code is not None and code < 0 else None, "spawn_error": error or None,
+            "oom_kills": oom_kills() - self.oom_kills_before, "strays_killed": self.strays,
+            "output_dropped_bytes": self.output.dropped, "started_at": self.started_at, "ended_at": time.time()}
+        told = ""
+        while True:  # all is dead by now, and this file alone says how: so it is tried until the disk takes it
             try:
-                self._write_json("exit.json", ended, durable=True)
-                return
+                return write_json(f"{self.folder}/exit.json", ended, durable=True)
             except FileNotFoundError:
-                return note("the attempt's folder is gone; nobody will learn how it ended")
+                return note("the attempt's folder is gone: nobody can be told how it ended")
             except OSError as problem:
-                note(f"exit.json could not be written: {problem}")
-                time.sleep(1.0)
-
-    def _write_json(self, name: str, value: dict[str, Any], durable: bool = False) -> None:
-        temporary = f"{self.folder}/.{name}.tmp"
-        content = json.dumps(value).encode() + b"\n"
-        stream = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(stream, content)
-            os.ftruncate(stream, len(content))
-            if durable:
-                os.fsync(stream)
-        finally:
-            os.close(stream)
-        os.rename(temporary, f"{self.folder}/{name}")
-        if durable:
-            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-            os.fsync(folder)
-            os.close(folder)
+                if str(problem) != told:
+                    note(told := str(problem))
+                time.sleep(RETRY_S)
 
 
-def become_runner(order: dict[str, Any], parent: int, printing: int, report: int) -> NoReturn:
+def become_runner(parent: int, cwd: str, argv: list[str], printing: int, report: int) -> "NoReturn":
     """In the child of the fork. Only here may the parent-death signal be set: it is bound to the forking thread."""
     try:
         os.setsid()
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)  # the shim died before it could be our insurance
         os.dup2(printing, 1)
         os.dup2(printing, 2)
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        with open("/proc/self/oom_score_adj", "w") as stream:
-            stream.write(OOM_SCORE)
-        os.chdir(order["cwd"])
-        os.execvpe(order["argv"][0], order["argv"], order["env"])
-    except (OSError, ValueError) as error:
-        os.write(report, f"{order['argv'][0]} cannot be started in {order['cwd']}: {error}".encode()[:2000])
+        for number in (SIGPIPE, SIGXFSZ):
+            libc.signal(number, None)  # Python ignores them; a new program begins with the default
+        libc.sigprocmask(SIG_SETMASK, signal_set(), None)
+        offer_to_the_oom_killer()
+        os.chdir(cwd)
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        os.write(report, f"{argv[0]} cannot be started in {cwd}: {error.strerror}".encode(errors="replace")[:2000])
     finally:
         os._exit(1)
 
 
+def offer_to_the_oom_killer() -> None:
+    """When memory runs out, the kernel should take the runner and not the service."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as stream:
+            stream.write(OOM_SCORE)
+    except OSError:
+        pass  # /proc may be read-only
+
+
+def signal_set(*numbers: int) -> ctypes.Array[ctypes.c_char]:
+    signals = ctypes.create_string_buffer(SIGSET_BYTES)
+    for number in numbers:
+        libc.sigaddset(signals, number)
+    return signals
+
+
+def signal_file() -> int:
+    """From now on these signals are read, not suffered. The mediator had them blocked, so none came before."""
+    signals = signal_set(*TAKEN_FROM_THE_FILE)
+    libc.sigprocmask(SIG_SETMASK, signals, None)
+    return int(libc.signalfd(-1, signals, os.O_CLOEXEC | os.O_NONBLOCK))
+
+
+def taken_signals(file: int) -> set[int]:
+    try:
+        return set(os.read(file, 32 * SIGINFO_BYTES)[::SIGINFO_BYTES])  # each record begins with the number
+    except BlockingIOError:
+        return set()
+
+
 def signal_group(group: int, number: int) -> None:
-    """Every descendant is in a group of its own kind, for the runner began a session."""
-    with contextlib.suppress(PermissionError, ProcessLookupError):  # ended meanwhile; or another user's: waited for
+    """Never our own group: the runner began a session, so all that came from it are in others."""
+    try:
         if group != os.getpgrp():
             os.killpg(group, number)
-
-
-def stat_fields(pid: int | str) -> list[str]:
-    """The fields of /proc/PID/stat from the third on: the name before them may hold blanks and brackets."""
-    return first_line(f"/proc/{pid}/stat").rpartition(")")[2].split()
-
-
-def start_ticks(pid: int) -> int:
-    return int(stat_fields(pid)[19])
+    except (PermissionError, ProcessLookupError):
+        pass  # it ended meanwhile, or it became another user's and has to be waited for
 
 
 def children() -> list[int]:
     """By reading all of /proc: the kernel's own list of children is not built into every kernel."""
     own, found = str(os.getpid()), []
     for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                if stat_fields(name)[1] == own:
-                    found.append(int(name))
-            except OSError:
-                continue  # it ended meanwhile
+        try:
+            if name.isdigit() and stat_fields(name)[1] == own:
+                found.append(int(name))
+        except OSError:
+            continue  # it ended meanwhile
     return found
 
 
+def start_ticks(pid: int) -> int:
+    return int(stat_fields(str(pid))[19])
+
+
+def stat_fields(pid: str) -> list[str]:
+    """The fields of /proc/PID/stat from the third on: the name before them may hold blanks, brackets, line ends."""
+    with open(f"/proc/{pid}/stat", errors="replace") as stream:
+        return stream.read().rpartition(")")[2].split()
+
+
 def oom_kills() -> int:
-    with open("/proc/vmstat", "rb") as stream:
-        counts = [line.split()[1] for line in stream if line.startswith(b"oom_kill ")]
-    return int(counts[0]) if counts else 0
+    with open("/proc/vmstat") as stream:
+        for line in stream:
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 def first_line(path: str) -> str:
-    with open(path, errors="replace") as stream:
-        return stream.readline().rstrip("\n")
+    with open(path) as stream:
+        return stream.readline().strip()
+
+
+def write_json(path: str, values: "Mapping[str, int | float | str | None]", durable: bool = False) -> None:
+    folder, _, name = path.rpartition("/")
+    temporary = f"{folder}/.{name}.tmp"
+    content = as_json(values).encode()
+    stream = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(stream, content)
+        os.ftruncate(stream, len(content))
+        if durable:
+            os.fsync(stream)
+    finally:
+        os.close(stream)
+    os.rename(temporary, path)
+    if durable:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(opened)
+        os.close(opened)
+
+
+def as_json(values: "Mapping[str, int | float | str | None]") -> str:
+    return "{" + ", ".join(f'"{name}": {json_value(value)}' for name, value in values.items()) + "}\n"
+
+
+def json_value(value: int | float | str | None) -> str:
+    if isinstance(value, str):
+        plain = (c if " " <= c <= "~" and c not in '"\\' else f"\\u{min(ord(c), 0xFFFD):04x}" for c in value)
+        return '"' + "".join(plain) + '"'
+    return "null" if value is None else repr(value)
+
+
+def remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def note(text: str) -> None:
-    with contextlib.suppress(OSError):  # on a full disk there is nobody left to tell
-        os.write(2, f"{text}\n".encode())
+    try:
+        os.write(2, f"{text}\n".encode(errors="replace"))
+    except OSError:
+        pass  # the disk is full: there is nobody left to tell
 
 
 if __name__ == "__main__":
     os.closerange(3, 1 << 16)  # what libraries of the mediator left open must not outlive it
-    Shim(sys.argv[1]).run()
+    Shim(sys.argv[1], float(sys.argv[2]), sys.argv[3], sys.argv[4:]).run()
