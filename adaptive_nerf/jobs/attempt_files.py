@@ -60,6 +60,11 @@ class Ended:
     oom_kills: int
     strays_killed: int
 
+    @classmethod
+    def never(cls, error: str) -> Ended:
+        """Of an attempt that could not even begin."""
+        return cls(code=None, signal=None, spawn_error=error, oom_kills=0, strays_killed=0)
+
 
 def runner_environment(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
     """What a runner gets of the mediator's environment: a list of what it may have, and nothing that looks secret."""
@@ -121,3 +126,11 @@ def output_tail(folder: Path, most_bytes: int) -> str:
         if most_bytes <= 0:
             break
     return b"".join(parts).decode(errors="replace")
+
+
+def shim_complaint(folder: Path) -> str:
+    """What the shim could not tell otherwise, or the interpreter about it; empty when all was well."""
+    try:
+        return (folder / LOCK).read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return ""

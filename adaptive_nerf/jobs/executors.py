@@ -27,6 +27,7 @@ from adaptive_nerf.jobs.attempt_files import (
     STARTED,
     Ended,
     Order,
+    Started,
     read_ended,
     read_started,
     write_order,
@@ -37,6 +38,7 @@ BARE_PYTHON = ("-I", "-S")  # neither site packages, nor PYTHON* variables, nor 
 HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # until the shim listens
 LOOK_AGAIN_S = 0.005
 APPEAR_S = 5.0
+KILL_S = 0.2
 
 
 class SpawnFailed(Failure):
@@ -71,7 +73,11 @@ class Executor(Protocol):
         """End at once all that belongs to the attempt, also its keeper: for when that does not obey."""
 
     def reap(self, handle: Handle) -> Ended | None:
-        """Once the pidfd is readable: how it ended, None if nobody can say. No process of it is left then."""
+        """Once the pidfd is readable: how it ended, None if nobody can say. No process of it is left then, which may
+        raise StillAlive: try again later."""
+
+    def finish(self, folder: Path, nonce: str) -> Ended | None:
+        """The same for an attempt that has no live shim any more, as `find` says by None."""
 
     def sweep(self, nonces: Collection[str]) -> int:
         """End whatever is left of these attempts; how many processes that were."""
@@ -127,18 +133,23 @@ class LocalExecutor:
 
     def kill(self, handle: Handle) -> None:
         processes.send(handle.pidfd, signal.SIGKILL)
-        self.sweep([handle.nonce])
+        with contextlib.suppress(processes.StillAlive):  # they die when they can: nobody waits for it here
+            processes.kill_all(processes.holds_one_of([handle.nonce]), limit_s=KILL_S)
 
     def reap(self, handle: Handle) -> Ended | None:
         with contextlib.suppress(ChildProcessError):  # a shim that we took back is not our child
             os.waitid(os.P_PIDFD, handle.pidfd, os.WEXITED | os.WNOHANG)
-        ended = read_ended(handle.folder, handle.nonce)
-        if ended is None:
-            self.sweep([handle.nonce])
+        return self.finish(handle.folder, handle.nonce)
+
+    def finish(self, folder: Path, nonce: str) -> Ended | None:
+        ended = read_ended(folder, nonce)
+        if ended is None:  # nobody has buried what is left
+            self.sweep([nonce])
+            _end_session(read_started(folder, nonce))
         return ended
 
     def sweep(self, nonces: Collection[str]) -> int:
-        return processes.kill_holders(nonces) if nonces else 0
+        return processes.kill_all(processes.holds_one_of(set(nonces))) if nonces else 0
 
 
 def _compiled(source: Path) -> Path:
@@ -185,16 +196,23 @@ def _shim_by_file(folder: Path, nonce: str) -> int | None:
     started = read_started(folder, nonce)
     if started is None or started.boot_id != boot_id():
         return None
-    return processes.hold(started.shim_pid, ticks=started.shim_start_ticks)
+    return processes.hold(started.shim_pid, started.shim_start_ticks)
 
 
 def _shim_by_nonce(_: Path, nonce: str) -> int | None:
     """A shim that has not written yet who it is, or could not: the one holder whose parent is no holder."""
-    found = processes.holders([nonce])
-    for pid in found:
-        if processes.parent_of(pid) not in found:
-            return processes.hold(pid, nonce=nonce)
+    holds = processes.holds_one_of([nonce])
+    for pid in processes.find_pids(holds):
+        stat = processes.stat_of(pid)
+        if stat is not None and not holds(stat.parent):
+            return processes.hold(pid, stat.start_ticks)
     return None
+
+
+def _end_session(started: Started | None) -> None:
+    """What the runner started with an empty environment has no nonce, but is mostly still of the runner's session."""
+    if started is not None and started.boot_id == boot_id():
+        processes.kill_all(processes.member_of(started.runner_pid, started.runner_start_ticks))
 
 
 def _pidfd_of_child(pid: int) -> int:

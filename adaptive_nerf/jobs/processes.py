@@ -1,5 +1,5 @@
 """Processes by identity, not by number: numbers are used again, so whoever is to be signalled is held by a pidfd first
-and then recognised, by the time it began or by the nonce in its environment."""
+and then recognised, by the time at which it began or by the nonce in its environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import os
 import select
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from adaptive_nerf.common.errors import Failure
@@ -24,33 +25,33 @@ class StillAlive(Failure):
 
     def __init__(self, pids: Collection[int]):
         self.pids = tuple(sorted(pids))
-        super().__init__(f"the processes {', '.join(map(str, self.pids))} of a finished attempt do not die although "
-                         f"they were killed (a hung device or file system?); it counts as running until they do")
+        super().__init__(f"processes {', '.join(map(str, self.pids))} of a finished attempt were killed and do not die "
+                         f"(a hung device or file system?); the attempt counts as running until they do")
 
 
-def start_ticks(pid: int) -> int | None:
-    """When the process began, in clock ticks since the host was started; None if there is none."""
-    fields = _stat_fields(pid)
-    return int(fields[19]) if fields else None
+@dataclass(frozen=True)
+class Stat:
+    """What /proc/PID/stat tells."""
+
+    dead: bool  # though its parent has not buried it
+    parent: int
+    session: int
+    start_ticks: int  # since the host was started
 
 
-def parent_of(pid: int) -> int | None:
-    fields = _stat_fields(pid)
-    return int(fields[1]) if fields else None
-
-
-def _stat_fields(pid: int) -> list[str]:
-    """From the third field on: the name before them may hold blanks and brackets."""
+def stat_of(pid: int) -> Stat | None:
     try:
-        return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        text = (PROC / str(pid) / "stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
-        return []
+        return None
+    fields = text.rpartition(")")[2].split()  # from the third on: the name may hold blanks, brackets and line ends
+    return Stat(fields[0] in "ZX", int(fields[1]), int(fields[3]), int(fields[19]))
 
 
 def nonce_of(pid: int) -> str | None:
     try:
         environment = (PROC / str(pid) / "environ").read_bytes()
-    except OSError:  # it ended meanwhile, or is not ours
+    except OSError:  # it ended meanwhile, or is another user's
         return None
     for entry in environment.split(b"\0") if MARK in environment else ():
         if entry.startswith(MARK):
@@ -58,24 +59,37 @@ def nonce_of(pid: int) -> str | None:
     return None
 
 
-def holders(nonces: Collection[str]) -> dict[int, str]:
-    """The living processes whose environment holds one of the nonces: one pass over what this user may look into."""
-    found = {}
-    for name in os.listdir(PROC):  # noqa: PTH208  # half the time of pathlib
-        if name.isdigit() and (nonce := nonce_of(int(name))) is not None and nonce in nonces:
-            found[int(name)] = nonce
-    found.pop(os.getpid(), None)
-    return found
+def find_pids(belongs: Callable[[int], bool]) -> set[int]:
+    """One pass over all processes but ourselves."""
+    pids = {int(name) for name in os.listdir(PROC) if name.isdigit()} - {os.getpid()}  # noqa: PTH208  # half the time
+    return {pid for pid in pids if belongs(pid)}
 
 
-def hold(pid: int, ticks: int | None = None, nonce: str | None = None) -> int | None:
-    """A pidfd of the process that has this number AND this identity. None: there is none (any more)."""
+def holds_one_of(nonces: Collection[str]) -> Callable[[int], bool]:
+    return lambda pid: nonce_of(pid) in nonces
+
+
+def member_of(session: int, since_ticks: int) -> Callable[[int], bool]:
+    """Of the session whose leader began at that time. A later session of the same number has another leader."""
+    def belongs(pid: int) -> bool:
+        stat = stat_of(pid)
+        if stat is None or stat.dead or stat.session != session or stat.start_ticks < since_ticks:
+            return False
+        leader = stat_of(session)
+        return leader is None or leader.start_ticks == since_ticks
+
+    return belongs
+
+
+def hold(pid: int, start_ticks: int | None = None) -> int | None:
+    """A pidfd of the process of this number, and of this beginning if one is given. None: there is none any more."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
-    if (ticks is None or start_ticks(pid) == ticks) and (nonce is None or nonce_of(pid) == nonce):
-        return pidfd  # it was alive, or unburied, after the pidfd was opened: both are the same process
+    stat = stat_of(pid)  # read after the opening: whoever has begun at that time had the number before it too
+    if stat is not None and start_ticks in (None, stat.start_ticks):
+        return pidfd
     os.close(pidfd)
     return None
 
@@ -105,12 +119,12 @@ def wait_dead(pidfds: Collection[int], limit_s: float) -> bool:
     return True
 
 
-def kill_holders(nonces: Collection[str], limit_s: float = LIMIT_S) -> int:
-    """Kill every process that holds one of the nonces, and what they fork meanwhile, and see them dead; how many."""
+def kill_all(belongs: Callable[[int], bool], limit_s: float = LIMIT_S) -> int:
+    """Kill all that belong, and what they fork meanwhile, and see them dead; how many they were. Else StillAlive."""
     killed: set[int] = set()
     deadline_s = time.monotonic() + limit_s
-    while found := holders(nonces):
-        with _held(found) as pidfds:
+    while found := find_pids(belongs):
+        with _held(found, belongs) as pidfds:
             for pid, pidfd in pidfds.items():
                 _kill_with_group(pid, pidfd)
             killed |= pidfds.keys()
@@ -121,13 +135,15 @@ def kill_holders(nonces: Collection[str], limit_s: float = LIMIT_S) -> int:
 
 
 @contextlib.contextmanager
-def _held(found: dict[int, str]) -> Iterator[dict[int, int]]:
+def _held(pids: Collection[int], belongs: Callable[[int], bool]) -> Iterator[dict[int, int]]:
+    """Asked once more when held: so no stranger is hit that got the number of one who ended in between."""
     with contextlib.ExitStack() as stack:
         pidfds = {}
-        for pid, nonce in found.items():
-            if (pidfd := hold(pid, nonce=nonce)) is not None:
+        for pid in pids:
+            if (pidfd := hold(pid)) is not None:
                 stack.callback(os.close, pidfd)
-                pidfds[pid] = pidfd
+                if belongs(pid):
+                    pidfds[pid] = pidfd
         yield pidfds
 
 
