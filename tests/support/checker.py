@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.evidence import Evidence, Mark, Told
+from tests.support.evidence import Evidence, Mark, Place, Told
 from tests.support.ledger import Entry
 
 TERMINAL = {"SUCCEEDED", "FAILED", "CANCELLED"}
@@ -78,21 +78,20 @@ def by_job(events: Iterable[Told]) -> Events:
 
 
 def answers(entries: Sequence[Entry], events: Events, dead_letters: Sequence[Told]) -> Iterator[Fault]:
-    dead = {(number(told, "source_partition"), number(told, "source_offset"), told.value): told
-            for told in dead_letters}
+    dead = {(*source(told), told.value): told for told in dead_letters}
     accepted = {job_id for job_id, told in events.items() if any(event["event"] == "accepted" for event in told)}
     unnamed = Counter(event["event"] for told in events.values() for event in told)["accepted"] - len(
         accepted & {entry.job_id for entry in entries})
     for entry in entries:
         place = f"{entry.topic}[{entry.partition}]@{entry.offset}"
-        letter = dead.get((entry.partition, entry.offset, entry.value))
+        letter = dead.get((entry.topic, entry.partition, entry.offset, entry.value))
         if entry.job_id is None and letter is None and entry.expect != "refused" and unnamed > 0:
             unnamed -= 1
             continue
         if letter is None and entry.expect == "refused":
-            same_bytes = any(key[:2] == (entry.partition, entry.offset) for key in dead)
-            yield Fault("wrong" if same_bytes or entry.job_id in accepted else "lost", entry.job_id or place,
-                        "its dead letter holds other bytes" if same_bytes else f"no dead letter for {place}")
+            same_place = any(key[:3] == (entry.topic, entry.partition, entry.offset) for key in dead)
+            yield Fault("wrong" if same_place or entry.job_id in accepted else "lost", entry.job_id or place,
+                        "its dead letter holds other bytes" if same_place else f"no dead letter for {place}")
         elif letter is None and entry.job_id not in accepted:
             yield Fault("lost", entry.job_id or place, f"acknowledged at {place}, and neither accepted nor refused")
         elif letter is not None:
@@ -108,9 +107,11 @@ def judged(entry: Entry, letter: Told) -> Iterator[Fault]:
                     f"refused as {code or 'nothing'}, not as {' or '.join(sorted(entry.codes))}: {entry.value[:80]!r}")
 
 
-def number(told: Told, header: str) -> int:
-    value = told.headers.get(header, b"")
-    return int(value) if value.isdigit() else -1
+def source(letter: Told) -> Place:
+    """Where a dead letter says that its message lay."""
+    topic, *numbers = (letter.headers.get(f"source_{name}", b"").decode() for name in ("topic", "partition", "offset"))
+    partition, offset = (int(text) if text.isdigit() else -1 for text in numbers)
+    return topic, partition, offset
 
 
 def acceptances(events: Events) -> Iterator[Fault]:

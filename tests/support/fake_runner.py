@@ -3,9 +3,10 @@
     fake_runner.py --configPath logs/<job_id>/job.json --out logs/<job_id>
 
 The label: "fake: sleep=2 steps=10 exit=70 signal=9 hang=1 spin=1 flood_mb=1000 fork=200 leak_mb=500 limit_mb=200
-cgroup=FOLDER ignore_term=1 term_s=0.5 url=http://... port=7070 fail_attempts=1". limit_mb bounds the memory of what
-leaks; cgroup moves it into a control group that is there. The bad end (exit, signal, hang, leak_mb) comes in the first
-`fail_attempts` attempts only, where that is given. A failure of its own leaves failure.json.
+cgroup=FOLDER ignore_term=1 term_s=0.5 url=http://... port=7070 quiet=1 fail_attempts=1". limit_mb bounds the memory of
+what leaks; cgroup moves it into a control group that is there; a quiet one writes no file of its own. The bad end
+(exit, signal, hang, leak_mb) comes in the first `fail_attempts` attempts only, where that is given. A failure of its
+own leaves failure.json.
 
 Record: logs/runs.txt, one O_APPEND write a line, so that lines of many processes never mix:
 
@@ -153,6 +154,8 @@ class Run:
         return code
 
     def write(self, name: str, text: str) -> None:
+        if self.orders.get("quiet"):
+            return
         temporary = f"{self.out}/.{name}.{os.getpid()}.tmp"
         with open(temporary, "w", encoding="utf-8") as stream:  # noqa: PTH123
             stream.write(text)

@@ -5,6 +5,7 @@ every process of the folder is ended, by its number.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -27,6 +28,14 @@ from tests.support.waiting import wait_until
 CLONE = Path(__file__).resolve().parents[2]
 FAKE_RUNNER = CLONE / "tests" / "support" / "fake_runner.py"
 GAUGE = re.compile(r"^adaptive_nerf_(\w+)(?:\{state=\"(\w+)\"\})? ([0-9.e+-]+)$", re.MULTILINE)
+
+
+_numbers = itertools.count(1)
+
+
+def topic_for(name: str) -> str:
+    """A topic that no other test uses."""
+    return f"{re.sub('[^a-z]+', '-', name.lower())[:30]}-{os.getpid()}-{next(_numbers)}"
 
 
 def free_port() -> int:
@@ -187,8 +196,14 @@ class World:
     def verdict(self, finished: bool = True) -> Report:
         return check(self.ledger.flush(), self.evidence(), finished)
 
-    def must_be_clean(self, finished: bool = True) -> Report:
+    def expected(self) -> int:
+        """So many jobs are owed an end."""
+        return len({entry.job_id for entry in self.ledger.flush() if entry.expect in ("job", "repeat")})
+
+    def must_be_clean(self, finished: bool = True, within_s: float = 60.0) -> Report:
         """No fault of any kind. Processes get the 5 s that are promised, and not more."""
+        if finished:
+            self.wait_ended(self.expected(), within_s)
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not processes_of(self.folder), "no process is left", 5.5 if finished else 0)
         report = self.verdict(finished)

@@ -34,7 +34,7 @@ def changed(record_, **changes):
 
 def letter(offset=0, value=b"{}", code=b"bad_op"):
     return Told(("t.dead-letters", 0, 0), None, value,
-                {"source_partition": b"0", "source_offset": b"%d" % offset, "error_code": code})
+                {"source_topic": b"t", "source_partition": b"0", "source_offset": b"%d" % offset, "error_code": code})
 
 
 def run(attempt=1, begin_s=1.0, end_s=2.0, code=0, job_id="a", nonce=None):
