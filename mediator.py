@@ -5,7 +5,6 @@ Jobs go on when it is stopped or killed, and are taken back at its next start.
 """
 
 import signal
-import sys
 from pathlib import Path
 
 import scripts._launch  # noqa: F401  (first: finds the project's Python)
@@ -80,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line.run(main))
+    command_line.run(main)

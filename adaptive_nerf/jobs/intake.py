@@ -27,7 +27,7 @@ from adaptive_nerf.jobs.store import Store
 
 log = logging.getLogger(__name__)
 LOOK_AGAIN_S = 10.0  # at the topics' incarnations, when no message makes us look
-BEGINNING = 0
+BEGINNING, END = 0, 2**63 - 1
 
 
 class TopicReplaced(BrokerError):
@@ -52,10 +52,11 @@ class Intake:
         self._batch: list[Received] = []  # taken, not stored yet
         self._uncommitted: dict[Partition, int] = {}  # stored, not committed yet
         self._looked_s = time.monotonic()
+        self._orphans_known = False
 
     def forget(self) -> None:
         """The consumer is gone: what it gave and is not stored comes again."""
-        self._batch, self._uncommitted = [], {}
+        self._batch, self._uncommitted, self._orphans_known = [], {}, False
 
     def start_at(self, place: Assigned) -> int | None:
         """Where to begin in a partition, and what becomes of jobs that were stored before but maybe not committed."""
@@ -93,6 +94,7 @@ class Intake:
         if self._uncommitted:
             self._commit(line)
         self._batch = self._batch or line.take()
+        self._release_orphans(line)
         if not self._batch:
             self._look_again(line)
             return 0
@@ -101,6 +103,18 @@ class Intake:
         stored = self._store()
         self._commit(line)
         return stored
+
+    def _release_orphans(self, line: MessageSource) -> None:
+        """Jobs of a topic that is gone, stored before their offset was committed: nobody will deliver them again."""
+        places = line.assigned()
+        if self._orphans_known or not places:
+            return
+        self._orphans_known = True
+        topics = {(place.cluster, source_of(place).incarnation) for place in places}
+        for source in self.store.accepted_sources():
+            if (source.cluster, source.incarnation) not in topics:
+                count = self.store.release(source, END)
+                log.warning("%d jobs of a topic that is gone start all the same: they were accepted", count)
 
     def _store(self) -> int:
         batch = self._batch

@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from adaptive_nerf.common.errors import Failure
@@ -116,7 +116,7 @@ class Line:
         self.store.set_fact("client_ids", json.dumps([*former[-OLD_NAMES:], name]))
         return name
 
-    def _lost(self, places: list[Assigned]) -> None:
+    def _lost(self, places: Sequence[Assigned]) -> None:
         self.intake.lost(places)
 
     def _note_connection(self, source: MessageSource) -> None:

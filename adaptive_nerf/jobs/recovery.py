@@ -1,4 +1,4 @@
-"""What a start finds of former lives, in this order: adopt what runs, settle what ended, sweep strays.
+"""What a start finds of former lives: what runs is adopted, what ended is settled and its strays are ended.
 
 Slots are free again by themselves, since they belong to live jobs; only then are events sent and messages taken.
 """
@@ -9,10 +9,8 @@ import logging
 
 from adaptive_nerf.common.clock import Now
 from adaptive_nerf.common.failpoints import failpoint
-from adaptive_nerf.jobs.attempt_files import Ended
 from adaptive_nerf.jobs.executors import Executor, Handle
 from adaptive_nerf.jobs.job_folder import attempt_folder
-from adaptive_nerf.jobs.records import Job
 from adaptive_nerf.jobs.settings import Settings
 from adaptive_nerf.jobs.states import LIVE
 from adaptive_nerf.jobs.store import Store
@@ -22,17 +20,14 @@ log = logging.getLogger(__name__)
 
 
 def recover(store: Store, executor: Executor, supervisor: Supervisor, settings: Settings, now: Now) -> None:
-    dead: list[tuple[Job, Ended | None]] = []
+    dead = 0
     for job in store.jobs(LIVE):
         found = executor.find(attempt_folder(settings.logs, job.job_id, job.attempt), job.nonce)
         if isinstance(found, Handle):
             supervisor.adopt(job, found, now)
         else:
-            dead.append((job, found))
+            supervisor.bury(job)
+            dead += 1
         failpoint("in_recovery")
-    swept = executor.sweep({job.nonce for job, _ in dead})
-    for job, ended in dead:
-        supervisor.settle_dead(job, ended)
     if supervisor.live or dead:
-        log.info("taken back: %d running jobs; settled: %d that ended meanwhile; %d stray processes ended",
-                 len(supervisor.live), len(dead), swept)
+        log.info("taken back: %d running jobs; settled: %d that had ended", len(supervisor.live), dead)

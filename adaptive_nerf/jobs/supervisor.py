@@ -22,7 +22,7 @@ from adaptive_nerf.jobs.bell import Bell
 from adaptive_nerf.jobs.devices import Devices
 from adaptive_nerf.jobs.endings import ending_drafts, ending_facts
 from adaptive_nerf.jobs.executors import Executor, Handle, SpawnFailed
-from adaptive_nerf.jobs.job_folder import job_folder, read_result
+from adaptive_nerf.jobs.job_folder import attempt_folder, job_folder, read_result
 from adaptive_nerf.jobs.processes import StillAlive
 from adaptive_nerf.jobs.records import Draft, Job
 from adaptive_nerf.jobs.settings import Settings
@@ -42,6 +42,8 @@ class Supervisor:
         self.bell = Bell()
         self.ended = Counter[str]()  # attempts since the start, by reason
         self.live: dict[str, Live] = {}
+        self.unburied: dict[str, Job] = {}  # ended while no mediator ran, but not all of their processes die
+        self._bury_at_steady_s = 0.0
         self.accepting = True  # False while the service waits for running jobs to end
 
     def step(self, now: Now | None = None) -> float:
@@ -50,6 +52,7 @@ class Supervisor:
         self.bell.quiet()
         try:
             self._end_finished()
+            self._bury_rest(moment)
             self._watch(moment)
             self._stop_cancelled(moment)
             due_s = self._requeue(moment)
@@ -85,8 +88,7 @@ class Supervisor:
         waiting = self.store.waiting()
         if not waiting:
             return
-        running = [live.job for live in self.live.values()]
-        held = {name for job in running for name in job.slots}
+        held = {name for job in self.store.jobs(LIVE) for name in job.slots}
         slots = self.devices.look()
         for job in waiting:
             if why := scheduling.impossible(job, slots):
@@ -201,17 +203,26 @@ class Supervisor:
         log.info("%s %s: %s%s", job.job_id, verdict.state, verdict.reason, facts.detail and f", {facts.detail}")
         self.bell.ring()  # a slot is free
 
-    def settle_dead(self, job: Job, ended: Ended | None) -> None:
+    def bury(self, job: Job) -> None:
         """An attempt that ended while no mediator ran."""
+        try:
+            ended = self.executor.finish(attempt_folder(self.settings.logs, job.job_id, job.attempt), job.nonce)
+        except StillAlive as error:  # it counts as running
+            log.error("%s: %s", job.job_id, error)
+            self.unburied[job.job_id] = job
+            return
+        self.unburied.pop(job.job_id, None)
         self._settle(job, ended, job.reason if job.state is State.STOPPING else None)
+
+    def _bury_rest(self, now: Now) -> None:
+        if self.unburied and now.steady_s > self._bury_at_steady_s:
+            self._bury_at_steady_s = now.steady_s + UNBURIED_REST_S
+            for job in list(self.unburied.values()):
+                self.bury(job)
 
     def _requeue(self, now: Now) -> float:
         """Waiting retries whose time has come; returns the seconds to the next."""
-        soonest_s = IDLE_S
-        for job in self.store.jobs({State.RETRY_WAIT}):
-            left_s = job.not_before_steady_s - now.steady_s
-            if left_s <= 0:
-                self.store.move(job, State.QUEUED, Draft("queued"))
-            else:
-                soonest_s = min(soonest_s, left_s)
-        return soonest_s
+        for job in self.store.due(now.steady_s):
+            self.store.move(job, State.QUEUED, Draft("queued"))
+        next_steady_s = self.store.next_due_steady_s()
+        return IDLE_S if next_steady_s is None else min(IDLE_S, max(0.0, next_steady_s - now.steady_s))
