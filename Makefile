@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+KAFKA := .kafka/libs
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test test-system check bench
+.PHONY: help setup demo test test-system check bench kafka
 .DELETE_ON_ERROR:
 
 help:  ## what can be made
@@ -40,3 +41,12 @@ check: $(READY)  ## style and types
 
 bench: $(READY)  ## measurements of this machine; no verdict on a time
 	@$(RUN) -m bench.data
+
+kafka: $(KAFKA)/.ready  ## Apache Kafka for ./scripts/kafka_node.py and make test-system (Java 17, Maven)
+
+$(KAFKA)/.ready: deploy/kafka/pom.xml
+	@command -v mvn >/dev/null || { echo "error: Maven is needed once, to fetch Apache Kafka; on Debian: apt-get install maven"; exit 2; }
+	@echo "fetching Apache Kafka (once; 43 MB)"
+	@rm -rf $(KAFKA).partial && mvn --quiet --batch-mode --file $< dependency:copy-dependencies \
+	  -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(KAFKA).partial
+	@rm -rf $(KAFKA) && mv $(KAFKA).partial $(KAFKA) && touch $@

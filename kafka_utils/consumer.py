@@ -2,13 +2,14 @@
 
 Membership is static (`instance_id`): a restarted member gets its partitions back at once instead of after a timeout.
 All calls, and the callbacks, run in the thread that calls take() and commit(). A broker that is away is no error:
-`connected` is False and `last_error` says why. After any error raised by take() close the consumer and make a new one.
+`connected` is False and `last_error` says why. After Fenced close the consumer; after any other error go on taking.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,6 +26,8 @@ from kafka_utils.topic_manager import CONNECTION, incarnations
 log = logging.getLogger(__name__)
 ASK_S = 10.0  # for an answer of the broker while partitions are assigned
 COMMIT_S = 5.0
+CLOSE_S = 3.0
+SILENT_S = 60.0  # then we connect anew, whatever the library believes
 TOPIC_MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 
 SETTINGS: dict[str, Any] = {
@@ -56,13 +59,13 @@ class Consumer:
         self._assigned: dict[Partition, Assigned] = {}
         self._early: list[Message] = []  # arrived while a commit was waited for
         self._answers: list[tuple[KafkaError | None, list[TopicPartition]]] = []  # to commits
-        self._paused = self._settled = self._closing = False
+        self._paused = self._settled = self._closed = self._leaving = False
+        self._broken: BrokerError | None = None  # the last assignment did not succeed
         self._admin: AdminClient | None = None
-        config = {**SETTINGS, **self._settings, "group.id": group_id, "group.instance.id": instance_id,
-                  "client.id": client_id, "error_cb": self._link.on_error, "stats_cb": self._link.on_stats,
-                  "on_commit": lambda error, places: self._answers.append((error, places))}
-        self._inner = confluent_kafka.Consumer(config, logger=LibraryLog())
-        self._inner.subscribe(self._topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        self._config = {**SETTINGS, **self._settings, "group.id": group_id, "group.instance.id": instance_id,
+                        "client.id": client_id, "error_cb": self._link.on_error, "stats_cb": self._link.on_stats,
+                        "on_commit": lambda error, places: self._answers.append((error, places))}
+        self._inner = self._join()
 
     @property
     def connected(self) -> bool:
@@ -78,22 +81,23 @@ class Consumer:
 
     def take(self, wait_s: float = 0.2, most: int = 500) -> list[Received]:
         """What has come, in order per partition; [] when nothing did. Waits for the first message only."""
-        messages, self._early = self._early, []
+        self._join_again_if_need_be()
         with self._errors_ours():
-            if not messages and (first := self._inner.poll(wait_s)) is not None:
-                messages.append(first)
-            if messages and len(messages) < most:
-                messages += self._inner.consume(most - len(messages), 0)
-        received = [found for message in messages[:most] if (found := self._received(message)) is not None]
-        self._early = messages[most:] + self._early
-        self._raise_trouble(bool(received))
+            if not self._early and (first := self._inner.poll(wait_s)) is not None:
+                self._early.append(first)
+            if self._early and len(self._early) < most:
+                self._early += self._inner.consume(most - len(self._early), 0)
+        messages, self._early = self._early[:most], self._early[most:]
+        received = [found for message in messages if (found := self._received(message)) is not None]
+        if not received:  # what counts as delivered is handed over before any error
+            self._raise_trouble()
         return received
 
     def commit(self, next_offsets: Mapping[Partition, int], mark: str) -> None:
         """Store the offsets at the broker, with the mark beside each. Returns when the broker said yes."""
         if not next_offsets:
             return
-        self._raise_trouble(False)
+        self._raise_trouble()
         wanted = [TopicPartition(where.topic, where.partition, offset, metadata=mark)
                   for where, offset in next_offsets.items()]
         try:
@@ -134,10 +138,38 @@ class Consumer:
         self._inner.resume(_places(self._assigned))
 
     def close(self) -> None:
-        """Leave without a word to the callbacks; our place in the group stays ours for the session timeout."""
-        self._closing = True
-        self._inner.close()
-        self._admin = None
+        """Leave without a word to the callbacks; our place in the group stays ours for the session timeout.
+
+        While the broker is away the library waits up to that long for a commit; we do not wait for the library.
+        """
+        if not self._closed:
+            self._closed = True
+            self._leave()
+
+    def _join(self) -> confluent_kafka.Consumer:
+        inner = confluent_kafka.Consumer(self._config, logger=LibraryLog())
+        inner.subscribe(self._topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        self._joined_s = time.monotonic()
+        return inner
+
+    def _leave(self) -> None:
+        self._leaving = True
+        closing = threading.Thread(target=self._inner.close, name="kafka-close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+        self._leaving, self._admin = False, None
+
+    def _join_again_if_need_be(self) -> None:
+        silent = min(self._link.since_last_contact_s(), time.monotonic() - self._joined_s) > SILENT_S
+        if self._broken is None and not silent:
+            return
+        error, self._broken = self._broken, None
+        log.info("joining the group anew: %s", error or "a minute without a word from the broker")
+        lost, self._assigned, self._early = self.assigned(), {}, []
+        self._leave()
+        self._inner = self._join()
+        if lost:
+            self._on_lost(lost)
 
     def _received(self, message: Message) -> Received | None:
         error = message.error()
@@ -160,12 +192,10 @@ class Consumer:
         else:
             self._link.on_error(error)
 
-    def _raise_trouble(self, received: bool) -> None:
-        """What was received is handed over first: an error must not swallow messages that count as delivered."""
-        if self._link.fatal is not None and not received:
-            raise self._link.fatal
-        if not received and (refusal := self._link.take_login_refusal()) is not None:
-            raise refusal
+    def _raise_trouble(self) -> None:
+        trouble = self._broken or self._link.fatal or self._link.take_login_refusal()
+        if trouble is not None:
+            raise trouble
 
     def _await_answer(self, wanted: dict[tuple[str, int], int]) -> None:
         deadline = time.monotonic() + COMMIT_S
@@ -181,18 +211,23 @@ class Consumer:
         raise CommitFailed(f"no answer to a commit of offsets for {COMMIT_S:g} s ({self.last_error or 'unknown why'})")
 
     def _assign(self, _: confluent_kafka.Consumer, places: list[TopicPartition]) -> None:
-        """The library shows no error of a callback as ours, so a failure is kept for take() to raise."""
+        """Where this fails, the library begins at places of its own choice: nothing of that may be handed over."""
         self._settled = True
-        if not places:
-            return
+        self._broken = BrokerError("the partitions given to us could not be taken on; the consumer starts anew")
         try:
             self._begin(places)
+            self._broken = None
         except BrokerError as error:
-            self._link.fatal = error
+            self._broken = error
         except KafkaException as error:
-            self._link.fatal = translated(error_of(error), self._settings)
+            self._broken = translated(error_of(error), self._settings)
+        finally:
+            if self._broken is not None:
+                self._assigned.clear()
 
     def _begin(self, places: list[TopicPartition]) -> None:
+        if not places:
+            return
         cluster = self._inner.cluster_id(timeout=ASK_S)
         if not cluster:
             raise BrokerError("the broker did not tell its cluster's id in time")
@@ -212,11 +247,13 @@ class Consumer:
             self._inner.pause(begin)
         self._link.contact()
 
-    def _revoke(self, _: confluent_kafka.Consumer, places: list[TopicPartition]) -> None:
+    def _revoke(self, who: confluent_kafka.Consumer, places: list[TopicPartition]) -> None:
+        if self._leaving or who is not self._inner:
+            return
         gone = {Partition(place.topic, place.partition) for place in places}
         self._early = [message for message in self._early if _where(message) not in gone]
         lost = [self._assigned.pop(partition) for partition in gone if partition in self._assigned]
-        if lost and not self._closing:
+        if lost:
             self._on_lost(lost)
 
     def _incarnations(self, topics: set[str], cluster: str | None = None) -> dict[str, str]:

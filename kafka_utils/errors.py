@@ -22,8 +22,8 @@ UNTRUSTED = ("certificate verify failed", "unknown ca", "self-signed", "self sig
 def translated(error: KafkaError, settings: dict[str, str]) -> BrokerError:
     """Our error for one of the library's."""
     code = error.code()
-    if code in OUT_OF_THE_GROUP:
-        return Fenced(f"another member took our place in the group ({plain(error)})")
+    if code in OUT_OF_THE_GROUP or (code == KafkaError._FATAL and "fenced" in error.str().lower()):
+        return Fenced(f"another member took our place in the group: {plain(error)}")
     if code in LOGIN:
         return login_refused(error, settings)
     if code in FORBIDDEN:
@@ -36,6 +36,8 @@ def translated(error: KafkaError, settings: dict[str, str]) -> BrokerError:
 
 def commit_error(error: KafkaError, settings: dict[str, str]) -> BrokerError:
     ours = translated(error, settings)
+    if error.code() == KafkaError._FATAL:  # the library says no more; a consumer's only fatal fault is to be fenced
+        return Fenced("another member took our place in the group")
     if isinstance(ours, Fenced | LoginRefused):
         return ours
     return CommitFailed(f"offsets could not be committed for now: {plain(error)}")
@@ -64,7 +66,8 @@ def address_of(settings: dict[str, str]) -> str:
 
 def plain(error: KafkaError) -> str:
     """The reason without the library's thread names, addresses and counters."""
-    text = re.sub(r"\s*\((?:after|_|[0-9+]).*$", "", error.str(), flags=re.DOTALL)
+    text = error.str().rpartition("Fatal consumer error: ")[2]
+    text = re.sub(r"\s*\((?:after|_|[0-9+]).*$", "", text, flags=re.DOTALL)
     text = re.sub(r"^(?:\[.*?\]\s*)?(?:\S+://)?\S+:\d+/\w+:\s*", "", text)
     text = re.sub(r"^Connect to \S+ failed: ", "", text).removeprefix("Broker: ").removeprefix("Local: ")
     return (text[:1].lower() + text[1:]) if text else error.name()

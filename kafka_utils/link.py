@@ -11,12 +11,12 @@ from typing import Any
 from confluent_kafka import KafkaError
 
 from adaptive_nerf.common.transport import BrokerError, LoginRefused
-from kafka_utils.errors import OUT_OF_THE_GROUP, address_of, plain, translated
+from kafka_utils.errors import address_of, plain, translated
 
 log = logging.getLogger(__name__)
 SILENT_S = 10.0  # heartbeats come every 3 s: a connection that was silent for longer is one in name only
-# Lines of the library that repeat, several times a second, what the link says once.
-CONNECTION_LINES = {"FAIL", "ERROR", "DISCONNECT", "CONNECT", "CONNECTED", "REQTMOUT", "CLSNT", "BRKMAIN", "MAXPOLL"}
+# Lines of the library that repeat, several times a second, what the link says once or what we raise.
+OURS_TO_SAY = {"FAIL", "ERROR", "DISCONNECT", "REQTMOUT", "CLSNT", "MAXPOLL", "FATAL", "GETPID", "MOCK"}
 
 
 class LibraryLog:
@@ -24,7 +24,7 @@ class LibraryLog:
 
     def log(self, level: int, form: str, *words: Any) -> None:
         facility = str(words[0]) if words else ""
-        log.log(logging.DEBUG if facility in CONNECTION_LINES else level, form, *words)
+        log.log(logging.DEBUG if facility in OURS_TO_SAY else level, form, *words)
 
 
 class Link:
@@ -49,26 +49,25 @@ class Link:
         log.info("the broker %s answers%s", address_of(self.settings), " again" if self._warned else "")
         self._warned = False
 
-    def lose(self, why: str) -> None:
-        self.connected, self.last_error = False, why
-        if not self._warned:
+    def lose(self, why: str = "") -> None:
+        """No connection. The reason often comes a moment later, as an error of its own."""
+        self.connected = False
+        self.last_error = f"no broker answers at {address_of(self.settings)}" + (f" ({why})" if why else "")
+        if why and not self._warned:
             self._warned = True
             log.warning("the broker %s is away, waiting for it: %s", address_of(self.settings), why)
 
     def on_error(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() in OUT_OF_THE_GROUP:
-            self.fatal = translated(error, self.settings)
+        ours = translated(error, self.settings)
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self.fatal = ours
+        elif isinstance(ours, LoginRefused):
+            self._login, self.last_error = ours, str(ours)
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self.lose(self.last_error or "no connection")
-        else:
-            ours = translated(error, self.settings)
-            if isinstance(ours, LoginRefused):
-                self._login = ours
-                self.last_error = str(ours)
-            elif not self.connected:
-                self.last_error = plain(error)
-            else:
-                self._last_reason = plain(error)
+            if self.connected:
+                self.lose()
+        elif not self.connected:
+            self.lose(plain(error))
 
     def take_login_refusal(self) -> LoginRefused | None:
         refusal, self._login = self._login, None
@@ -81,4 +80,4 @@ class Link:
         if idle_s:
             self.contact(min(idle_s))
         if self.connected and self.since_last_contact_s() > SILENT_S:
-            self.lose(f"it has been silent for {self.since_last_contact_s():.0f} s")
+            self.lose(f"silent for {self.since_last_contact_s():.0f} s")

@@ -52,6 +52,10 @@ def end(identity: Identity, number: signal.Signals, wait_s: float) -> bool:
             return True
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(descriptor, number)
-        return bool(select.select([descriptor], [], [], wait_s)[0])
+        gone = bool(select.select([descriptor], [], [], wait_s)[0])
+        if gone:
+            with contextlib.suppress(ChildProcessError):  # ours to bury, if it is our child
+                os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG)
+        return gone
     finally:
         os.close(descriptor)

@@ -37,9 +37,8 @@ class Producer:
 
     def submit(self, topic: str, key: bytes | None, value: bytes, headers: Mapping[str, str], done: Done) -> bool:
         """Queue one record. False: the queue is full, poll and try again. `done(error or None)` runs in poll, flush."""
-        if self._broken and len(self._inner) == 0:
-            log.warning("the producer starts anew")
-            self._inner, self._broken = self._make(), False
+        if self._broken:
+            self._start_anew()
 
         def on_delivery(error: KafkaError | None, _: Message) -> None:
             done(None if error is None else plain(error))
@@ -65,6 +64,15 @@ class Producer:
     def close(self) -> None:
         """At once: what is still queued is dropped, and its `done` says so."""
         self._tell_refused()
+        self._drop_all()
+
+    def _start_anew(self) -> None:
+        """What is still queued comes back as an error through `done`, so that its sender sends it again, in order."""
+        self._drop_all()
+        log.warning("the producer starts anew")
+        self._inner, self._broken = self._make(), False
+
+    def _drop_all(self) -> None:
         self._inner.purge()
         self._inner.flush(1.0)
 

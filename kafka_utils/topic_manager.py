@@ -6,14 +6,13 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from adaptive_nerf.common.transport import BrokerError, BrokerUnreachable, LoginRefused
+from adaptive_nerf.common.transport import BrokerError, BrokerUnreachable, LoginRefused, Member
 from kafka_utils.errors import error_of, plain, translated, unreachable_line
 from kafka_utils.link import LibraryLog
 
@@ -26,13 +25,6 @@ CONNECTION: dict[str, Any] = {
     "log.connection.close": False,
 }
 LEAST_S = 0.1
-
-
-@dataclass(frozen=True)
-class Member:
-    instance_id: str
-    client_id: str
-    host: str
 
 
 def is_development(cluster: str) -> bool:
