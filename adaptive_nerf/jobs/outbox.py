@@ -7,8 +7,8 @@ can be published, the latest progress takes the place of the one before it: so a
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -33,17 +33,27 @@ class Outbox:
 
     # --- telling
 
-    def tell(self, job: Job, drafts: Sequence[Draft], at_s: float, device: Sequence[str] | None = None) -> None:
+    def tell(self, job: Job, drafts: Sequence[Draft], at_s: float, device: Sequence[str] = ()) -> None:
         """Events of a job, as it is now. `device`: what it ran on, where it holds that no more."""
-        for draft in drafts:
-            if draft.event != PROGRESS or not self._told_instead(job, draft, at_s):
-                (seq, log_dir), = self._database.execute(
-                    "UPDATE jobs SET seq = seq + 1 WHERE number = ? RETURNING seq, log_dir", (job.number,)).fetchall()
-                event = self._event(job, draft, at_s) | {"seq": seq, "log_dir": log_dir,
-                                                         "device": list(device or job.slots)}
-                self._database.execute(INSERT, (EVENTS, job.job_id, as_json(event).encode(), "{}", job.number,
-                                                draft.event))
-                self._forget_old(job, draft.event, seq)
+        if len(drafts) == 1 and drafts[0].event == PROGRESS and self._told_instead(job, drafts[0], at_s):
+            return
+        self.tell_course([(job, draft) for draft in drafts], at_s, device)
+
+    def tell_course(self, course: Sequence[tuple[Job, Draft]], at_s: float, device: Sequence[str] = ()) -> None:
+        """What one job went through in one transaction."""
+        if not course:
+            return
+        number = course[0][0].number
+        (seq, log_dir), = self._database.execute(
+            "UPDATE jobs SET seq = seq + ? WHERE number = ? RETURNING seq, log_dir", (len(course), number)).fetchall()
+        first, at, records = seq - len(course) + 1, iso(at_s), []
+        for own_seq, (job, draft) in enumerate(course, first):
+            event = self._event(job, draft, at) | {"seq": own_seq, "log_dir": log_dir,
+                                                   "device": list(device or job.slots)}
+            records.append((EVENTS, job.job_id, as_json(event).encode(), "{}", number, draft.event))
+        self._database.executemany(INSERT, records)
+        for _, draft in course:
+            self._forget_old(number, draft.event, seq)
 
     def refuse(self, arrival: Arrival, rejected: Rejected, at_s: float) -> None:
         """A message that is no job: its bytes as they came, and an event. The job_id that it bears may be another's."""
@@ -53,7 +63,7 @@ class Outbox:
         headers = {"error_code": rejected.code, "json_pointer": first.get("field", ""),
                    "message": first.get("message", ""), "hint": first.get("hint", ""),
                    "mediator_id": self._mediator_id, **{f"source_{name}": str(value) for name, value in place.items()}}
-        event = {"v": VERSION, "event_id": uuid.uuid4().hex, "seq": 0, "job_id": rejected.job_id, "op": None,
+        event = {"v": VERSION, "event_id": _new_id(), "seq": 0, "job_id": rejected.job_id, "op": None,
                  "attempt": 0, "event": "rejected", "state": State.REJECTED, "reason": rejected.code, "code": None,
                  "at": iso(at_s), "mediator_id": self._mediator_id, "device": [], "progress": None, "result": None,
                  "url": "", "log_dir": None, "errors": errors, "source": place}
@@ -66,7 +76,8 @@ class Outbox:
     def unpublished(self, limit: int) -> list[Outgoing]:
         found = self._database.execute("SELECT number, stream, key, value, headers FROM records WHERE NOT published "
                                        "ORDER BY number LIMIT ?", (limit,))
-        return [Outgoing(number, stream, key, value, json.loads(headers)) for number, stream, key, value, headers in found]
+        return [Outgoing(number, stream, key, value, json.loads(headers))
+                for number, stream, key, value, headers in found]
 
     def published(self, numbers: Sequence[int]) -> None:
         given = [(number,) for number in numbers]
@@ -83,10 +94,10 @@ class Outbox:
 
     # --- inside
 
-    def _event(self, job: Job, draft: Draft, at_s: float) -> dict[str, Any]:
-        return {"v": VERSION, "event_id": uuid.uuid4().hex, "seq": 0, "job_id": job.job_id, "op": job.op,
+    def _event(self, job: Job, draft: Draft, at: str) -> dict[str, Any]:
+        return {"v": VERSION, "event_id": _new_id(), "seq": 0, "job_id": job.job_id, "op": job.op,
                 "attempt": job.attempt, "event": draft.event, "state": job.state, "reason": job.reason,
-                "code": job.code, "at": iso(at_s), "mediator_id": self._mediator_id, "device": list(job.slots),
+                "code": job.code, "at": at, "mediator_id": self._mediator_id, "device": list(job.slots),
                 "progress": job.progress, "result": job.result, "url": job.url, "log_dir": None, **draft.fields}
 
     def _told_instead(self, job: Job, draft: Draft, at_s: float) -> bool:
@@ -99,16 +110,21 @@ class Outbox:
         before: Mapping[str, Any] = json.loads(value)
         same = {name: before[name] for name in ("event_id", "seq", "log_dir", "device")}
         self._database.execute("UPDATE records SET value = ? WHERE number = ?",
-                               (as_json(self._event(job, draft, at_s) | same).encode(), number))
+                               (as_json(self._event(job, draft, iso(at_s)) | same).encode(), number))
         return True
 
-    def _forget_old(self, job: Job, event: str, seq: int) -> None:
+    def _forget_old(self, job: int, event: str, seq: int) -> None:
         kept = PROGRESS_KEPT if event == PROGRESS else OTHERS_KEPT
         if seq > kept:
             self._database.execute(
                 "DELETE FROM records WHERE job = ?1 AND event = ?2 AND published AND number <= (SELECT number FROM "
                 "records WHERE job = ?1 AND event = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
-                (job.number, event, kept))
+                (job, event, kept))
+
+
+def _new_id() -> str:
+    """Unique for ever, also where a state folder was restored from a copy."""
+    return os.urandom(16).hex()
 
 
 def iso(wall_s: float) -> str:

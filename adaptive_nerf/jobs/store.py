@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import sqlite3
 import threading
@@ -107,13 +108,13 @@ class Store:
             kept = {} if to in LIVE else {"slots": (), "url": ""}
             why = {"reason": None, "code": None, "detail": "", "result": None}
             after = replace(before, state=to, changed_at=now.wall_s, **(kept | why | _allowed(changes)))
-            return self._write(after, drafts, now, device=before.slots)
+            return self._write(before, after, drafts, now)
 
     def tell(self, job: Job, *drafts: Draft, **changes: Any) -> Job | None:
         """Something happened that leaves the state as it is. None = the job is elsewhere by now."""
         with self._transaction() as now:
             before = self._unchanged(job)
-            return before and self._write(replace(before, **_allowed(changes)), drafts, now)
+            return before and self._write(before, replace(before, **_allowed(changes)), drafts, now)
 
     def begin_attempt(self, job: Job, slots: tuple[str, ...], nonce: str, *drafts: Draft) -> Job | None:
         """QUEUED -> STARTING, counted. From here on there may be processes."""
@@ -121,7 +122,7 @@ class Store:
             raise ValueError(f"{job.job_id} is {job.state}, and only what is queued is started")
         with self._transaction() as now:
             before = self._unchanged(job)
-            return before and self._write(replace(
+            return before and self._write(before, replace(
                 before, state=State.STARTING, reason=None, code=None, attempt=before.attempt + 1, slots=slots,
                 nonce=nonce, changed_at=now.wall_s, started_steady_s=now.steady_s, progress=None, url="", detail="",
                 result=None), drafts, now)
@@ -140,11 +141,11 @@ class Store:
                                        (store_rows.clean(job_id), now.wall_s))
             if job is None or job.state in TERMINAL:
                 return job
-            job = replace(job, cancel_asked=True)
+            asked = replace(job, cancel_asked=True)
             if job.state not in (State.QUEUED, State.RETRY_WAIT):  # running, or not told of yet
-                return self._write(job, (), now)
-            return self._write(replace(job, state=State.CANCELLED, reason=Reason.CANCELLED, code=None, detail="",
-                                       changed_at=now.wall_s), (Draft("cancelled"),), now)
+                return self._write(job, asked, (), now)
+            return self._write(job, replace(asked, state=State.CANCELLED, reason=Reason.CANCELLED, code=None, detail="",
+                                            changed_at=now.wall_s), (Draft("cancelled"),), now)
 
     def ask_retry(self, job_id: str, place: Place | None = None) -> Job | None:
         """The job that does it: the same one, sooner, or a new one where it has ended, for an end never changes."""
@@ -153,7 +154,7 @@ class Store:
             if self._inbox.seen(place):
                 return job
             if job is not None and job.state is State.RETRY_WAIT:
-                return self._write(replace(job, not_before_steady_s=0.0), (), now)
+                return self._write(job, replace(job, not_before_steady_s=0.0), (), now)
             if job is None or job.state not in RETRIED:
                 return job
             return self._again(job, now)
@@ -234,10 +235,10 @@ class Store:
 
     # --- inside
 
-    def _write(self, job: Job, drafts: Sequence[Draft], now: Now, device: Sequence[str] = ()) -> Job:
-        store_rows.write(self._database, job)
-        self._outbox.tell(job, drafts, now.wall_s, device)
-        return job
+    def _write(self, before: Job, after: Job, drafts: Sequence[Draft], now: Now) -> Job:
+        store_rows.write(self._database, before, after)
+        self._outbox.tell(after, drafts, now.wall_s, after.slots or before.slots)
+        return after
 
     def _unchanged(self, job: Job) -> Job | None:
         """The job as it is now, if it is where the caller believes it to be."""
@@ -251,14 +252,14 @@ class Store:
         retries = select(self._database, "WHERE retry_of = ? ORDER BY number", (root,))
         if retries and retries[-1].state not in RETRIED:
             return retries[-1]
-        made, count = None, len(retries)
-        while made is None:
-            count += 1
+        for count in itertools.count(len(retries) + 1):
             suffix = f"-retry{count}"
             name = root[:LONGEST_NAME - len(suffix)] + suffix
             new = NewJob(name, job.op, job.canonical, job.priority, job.gpus, job.timeout_s, job.hang_timeout_s,
                          job.max_attempts, job.light, job.stay)
-            made = self._inbox.add(new, str(Path(log_dir).with_name(name)), now.wall_s, retry_of=root)
+            if self._inbox.add(new, str(Path(log_dir).with_name(name)), now.wall_s, retry_of=root):
+                break
+        made, = select(self._database, "WHERE job_id = ?", (name,))
         return self._inbox.enter(made, now.wall_s, retry_of=root)
 
     def _one(self, query: str, *values: Any) -> Any:

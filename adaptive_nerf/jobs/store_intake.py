@@ -60,15 +60,15 @@ class Inbox:
         """ACCEPTED -> QUEUED, or CANCELLED where somebody wished it before."""
         warnings, = self._database.execute("SELECT warnings FROM jobs WHERE number = ?", (job.number,)).fetchone()
         wished = self._database.execute("DELETE FROM wishes WHERE job_id = ?", (job.job_id,)).rowcount > 0
-        drafts = [Draft("accepted", told), *(Draft("warning", {"message": text}) for text in json.loads(warnings))]
-        self._outbox.tell(job, drafts, at_s)
         if wished:
-            job = replace(job, state=State.CANCELLED, reason=Reason.CANCELLED, cancel_asked=True, changed_at=at_s)
+            after = replace(job, state=State.CANCELLED, reason=Reason.CANCELLED, cancel_asked=True, changed_at=at_s)
         else:
-            job = replace(job, state=State.QUEUED, changed_at=at_s)
-        store_rows.write(self._database, job)
-        self._outbox.tell(job, [Draft("cancelled" if wished else "queued")], at_s)
-        return job
+            after = replace(job, state=State.QUEUED, changed_at=at_s)
+        store_rows.write(self._database, job, after)
+        warned = [(job, Draft("warning", {"message": text})) for text in json.loads(warnings)]
+        self._outbox.tell_course([(job, Draft("accepted", told)), *warned,
+                                  (after, Draft("cancelled" if wished else "queued"))], at_s)
+        return after
 
     def let_go(self, source: Source) -> list[str]:
         where = "WHERE state = 'ACCEPTED' AND source = ?1"
@@ -88,14 +88,14 @@ class Inbox:
         """Whether the message at this place was delivered before; from now on it was. A person's word has no place."""
         return place is not None and not self._is_new((self._source_id(place[0]), place[1]))
 
-    def add(self, new: NewJob, log_dir: str, at_s: float, **more: Any) -> Job | None:
-        """An ACCEPTED job; None when its name is taken."""
+    def add(self, new: NewJob, log_dir: str, at_s: float, **more: Any) -> bool:
+        """An ACCEPTED job; False when its name is taken."""
         row = {**NEW_ROW, **{name: value for name, value in vars(new).items() if name != "warnings"},
                "warnings": as_json(new.warnings), "log_dir": log_dir, "accepted_at": at_s, "changed_at": at_s, **more}
         done = self._database.execute(
             f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) ON CONFLICT (job_id) DO NOTHING",
             list(row.values()))
-        return store_rows.by_id(self._database, new.job_id) if done.rowcount else None
+        return done.rowcount > 0
 
     def _take(self, arrival: Arrival, place: tuple[int, int], logs: str, at_s: float) -> bool | None:
         """True: a new job. False: refused. None: a known job again."""

@@ -17,15 +17,17 @@ IDENTITY = {"number", "job_id", "op", "canonical", "priority", "gpus", "timeout_
             "light", "stay", "accepted_at"}
 CHANGING = [name for name in FIELDS if name not in IDENTITY]
 SELECT = f"SELECT {', '.join(FIELDS)} FROM jobs "
-UPDATE = f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE number = ?"
+
+
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def as_json(value: Any) -> str:
     """Always JSON: a number that is none becomes null."""
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return _encode(value)
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+        return _encode(_finite(value))
 
 
 def clean(text: str) -> str:
@@ -60,9 +62,11 @@ def by_id(database: sqlite3.Connection, job_id: str) -> Job | None:
     return next(iter(select(database, "WHERE job_id = ?", (clean(job_id),))), None)
 
 
-def write(database: sqlite3.Connection, job: Job) -> None:
-    """All of a job that can change."""
-    database.execute(UPDATE, [_stored(getattr(job, name)) for name in CHANGING] + [job.number])
+def write(database: sqlite3.Connection, before: Job, after: Job) -> None:
+    changed = [name for name in CHANGING if getattr(before, name) != getattr(after, name)]
+    if changed:
+        database.execute(f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in changed)} WHERE number = ?",
+                         [_stored(getattr(after, name)) for name in changed] + [after.number])
 
 
 def _stored(value: Any) -> Any:
