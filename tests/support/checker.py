@@ -85,6 +85,8 @@ def answers(entries: Sequence[Entry], events: Events, dead_letters: Sequence[Tol
     for entry in entries:
         place = f"{entry.topic}[{entry.partition}]@{entry.offset}"
         letter = dead.get((entry.topic, entry.partition, entry.offset, entry.value))
+        if entry.expect == "wish" and letter is None:
+            continue
         if entry.job_id is None and letter is None and entry.expect != "refused" and unnamed > 0:
             unnamed -= 1
             continue
@@ -100,7 +102,7 @@ def answers(entries: Sequence[Entry], events: Events, dead_letters: Sequence[Tol
 
 def judged(entry: Entry, letter: Told) -> Iterator[Fault]:
     code = letter.headers.get("error_code", b"").decode()
-    if entry.expect in ("job", "repeat"):
+    if entry.expect in ("job", "repeat", "wish"):
         yield Fault("wrong", entry.job_id or "-", f"a good message was refused: {code}")
     elif entry.codes and code not in entry.codes:
         yield Fault("wrong", entry.job_id or f"@{entry.offset}",

@@ -1,7 +1,8 @@
 """What the broker acknowledged, kept by a producer that shares no code with the service.
 
 An entry says what its sender expects of the service: "job" (a good message), "repeat" (the same job again), "refused"
-(a dead letter) or "either". Nothing that was not acknowledged is owed an answer.
+(a dead letter) or "wish" (for the control topic, which has no answer of its own). Nothing that was not acknowledged is
+owed an answer.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from confluent_kafka import KafkaException, Producer
 
-Expect = Literal["job", "repeat", "refused", "either"]
+Expect = Literal["job", "repeat", "refused", "wish"]
 
 
 @dataclass(frozen=True)

@@ -200,13 +200,16 @@ class World:
         """So many jobs are owed an end."""
         return len({entry.job_id for entry in self.ledger.flush() if entry.expect in ("job", "repeat")})
 
-    def must_be_clean(self, finished: bool = True, within_s: float = 60.0) -> Report:
-        """No fault of any kind. Processes get the 5 s that are promised, and not more."""
+    def settled(self, finished: bool = True, within_s: float = 60.0) -> Report:
+        """The judge's word once all is over. Processes get the 5 s that are promised, and not more."""
         if finished:
             self.wait_ended(self.expected(), within_s)
-        with contextlib.suppress(AssertionError):
-            wait_until(lambda: not processes_of(self.folder), "no process is left", 5.5 if finished else 0)
-        report = self.verdict(finished)
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: not processes_of(self.folder), "no process is left", 5.5)
+        return self.verdict(finished)
+
+    def must_be_clean(self, finished: bool = True, within_s: float = 60.0) -> Report:
+        report = self.settled(finished, within_s)
         assert not report.faults, f"{report}\n{self.mediator.said()[-4000:]}"
         return report
 

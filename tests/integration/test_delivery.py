@@ -1,0 +1,162 @@
+"""What the broker, or another program, may do to the order of things: repeats, re-creations, rivals, silence."""
+
+import pytest
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+
+def admin(world):
+    return AdminClient({"bootstrap.servers": world.broker, "log_level": 0})
+
+
+def rewind(world):
+    """Set the group's positions to 0, as `kafka-consumer-groups --reset-offsets` does."""
+    places = [TopicPartition(f"{world.topic}{suffix}", 0, 0) for suffix in ("", ".control")]
+
+    def done():
+        request = admin(world).alter_consumer_group_offsets([ConsumerGroupTopicPartitions(world.group, places)])
+        try:
+            return not any(place.error for place in request[world.group].result(10).topic_partitions)
+        except KafkaException:
+            return False  # the member that was killed is not yet forgotten
+
+    wait_until(done, "the group is rewound", 60, every_s=0.5)
+
+
+def recreate(world):
+    client = admin(world)
+    client.delete_topics([world.topic], operation_timeout=10)[world.topic].result(15)
+    wait_until(lambda: world.topic not in client.list_topics(timeout=10).topics, "the topic is gone")
+
+    def made():
+        try:
+            client.create_topics([NewTopic(world.topic, 1, 1)])[world.topic].result(15)
+            return True
+        except KafkaException:
+            return False  # its deletion is still under way
+
+    wait_until(made, "the topic is made again", every_s=0.2)
+
+
+def test_a_group_rewound_to_the_beginning_runs_nothing_twice(real_world):
+    first = real_world.start()
+    real_world.ledger.send_many([f"job-{number}" for number in range(20)], "fake: sleep=0.02")
+    real_world.ledger.send_bytes(b"{no json", None, "refused")
+    real_world.ledger.send("failed", "fake: exit=65")
+    real_world.wait_ended(21)
+    first.ask(verb="retry", job_id="failed")
+    real_world.wait_ended(22)
+    assert first.leave() == 0
+    rewind(real_world)
+    second = real_world.start()
+    real_world.ledger.send("after", "fake: sleep=0")
+    real_world.wait_state("after", "SUCCEEDED")
+    assert real_world.must_be_clean().runs == 23
+    assert second.gauges()["jobs_SUCCEEDED"] == 21
+
+
+def test_a_retry_asked_for_by_message_is_not_asked_again_by_its_redelivery(real_world):
+    first = real_world.start()
+    real_world.ledger.send("failed", "fake: exit=65")
+    real_world.wait_ended(1)
+    real_world.ledger.send_bytes(b'{"verb": "retry", "job_id": "failed"}', None, "wish",
+                                 topic=f"{real_world.topic}.control")
+    real_world.wait_ended(2)
+    assert first.leave() == 0
+    rewind(real_world)
+    real_world.start()
+    real_world.ledger.send("after", "fake: sleep=0")
+    real_world.wait_state("after", "SUCCEEDED")
+    assert real_world.must_be_clean().runs == 3
+
+
+@pytest.mark.parametrize("more", [0, 10], ids=["shorter", "past the old position"])
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_jobs_of_a_topic_that_was_made_anew_are_new_jobs(real_world, running, more):
+    first = real_world.start()
+    real_world.ledger.send_many([f"old-{number}" for number in range(5)], "fake: sleep=0.02")
+    real_world.wait_ended(5)
+    if not running:
+        first.leave()
+    recreate(real_world)
+    real_world.ledger.send_many([f"new-{number}" for number in range(2 + more)], "fake: sleep=0.02")
+    real_world.ledger.flush()
+    if not running:
+        real_world.start()
+    assert real_world.must_be_clean().runs == 7 + more
+
+
+def test_a_second_mediator_of_the_group_is_refused(real_world, tmp_path):
+    real_world.start()
+    second = real_world.launch("--state", tmp_path / "other", "--logs", tmp_path / "other-logs", "--http", "off")
+    assert second.wait_dead() == 1
+    assert "another mediator" in second.said()
+    assert real_world.group in second.said()
+    assert "Traceback" not in second.said()
+    real_world.lives.pop()
+    real_world.ledger.send("still", "fake: sleep=0")
+    real_world.must_be_clean()
+
+
+def test_a_second_mediator_on_the_same_state_folder_is_refused(real_world):
+    real_world.start()
+    second = real_world.launch("--http", "off", "--group_id", "another")
+    assert second.wait_dead() == 1
+    assert "Traceback" not in second.said()
+    real_world.lives.pop()
+    real_world.ledger.send("still", "fake: sleep=0")
+    real_world.must_be_clean()
+
+
+def test_a_mediator_fenced_by_a_stranger_starts_nothing_until_it_is_gone(real_world):
+    mediator = real_world.start()
+    real_world.ledger.send("before", "fake: sleep=0")
+    real_world.wait_ended(1)
+    name = (real_world.state / "mediator_id").read_text().strip()
+    stranger = Consumer({
+        "bootstrap.servers": real_world.broker, "group.id": real_world.group, "group.instance.id": name,
+        "client.id": "stranger", "enable.auto.commit": False, "partition.assignment.strategy": "cooperative-sticky",
+        "log_level": 0})
+    stranger.subscribe([real_world.topic, f"{real_world.topic}.control"])
+    try:
+        wait_until(lambda: stranger.poll(0.2) or stranger.assignment(), "the stranger has our partitions", 60)
+        real_world.ledger.send_many(["while-1", "while-2"], "fake: sleep=0")
+        real_world.ledger.flush()
+
+        def fenced():
+            stranger.poll(0.2)
+            return b"another member" in mediator.page("/readyz")[1]
+
+        wait_until(fenced, "the mediator knows that it is fenced", 60)
+        assert real_world.verdict(finished=False).runs == 1
+    finally:
+        stranger.close()
+    assert real_world.must_be_clean(within_s=120).runs == 3
+
+
+def test_jobs_go_on_while_the_mediator_is_stopped_and_are_taken_back_with_their_true_end(real_world):
+    first = real_world.start()
+    real_world.ledger.send("good", "fake: sleep=2")
+    real_world.ledger.send("bad", "fake: sleep=2 exit=65")
+    real_world.wait_running("good", "bad")
+    assert first.leave() == 0
+    wait_until(lambda: "end bad" in (real_world.logs / "runs.txt").read_text(), "they end while nobody looks")
+    second = real_world.start()
+    assert real_world.must_be_clean().runs == 2
+    assert (second.state_of("good"), second.job("bad")["code"]) == ("SUCCEEDED", 65)
+
+
+def test_a_burst_is_accepted_whole(real_world):
+    """A fifth of the bench's; nothing of it may start, for both slots are taken."""
+    mediator = real_world.start()
+    real_world.ledger.send_many(["block-1", "block-2"], "fake: hang=1")
+    real_world.wait_running("block-1", "block-2")
+    real_world.ledger.send_many([f"job-{number}" for number in range(2000)])
+    real_world.ledger.flush()
+    wait_until(lambda: mediator.gauges().get("jobs_QUEUED") == 2000, "all are accepted")
+    wait_until(lambda: mediator.gauges().get("outbox_records") == 0, "all of it is told")
+    assert real_world.must_be_clean(finished=False).jobs == 2002
