@@ -18,8 +18,8 @@ LINE, TIME = "%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"
 MOST_BYTES, KEPT_FILES = 16 * 2**20, 4  # of each file, and how many older ones stay beside it
 EXTRAS = ("job_id", "attempt")  # what `logger.info(text, extra={...})` adds to a JSON line
 SECRET_NAME = r"[\w.\-]*(?:passw(?:or)?d|passphrase|secret|token|credential|api[_-]?key)[\w.\-]*"
-VALUE = r"""(?:\\?"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&"'}\])]+)"""
-SECRETS = re.compile(rf"""(?i)({SECRET_NAME}["']?\s*[=:]\s*){VALUE}""")
+VALUE = r"""(?:\\"[^"]*"|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&"'}\])]+)"""
+SECRETS = re.compile(rf"""(?i)({SECRET_NAME}\\?["']?\s*[=:]\s*){VALUE}""")
 BEARERS = re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=\-]{8,}")
 LOGINS = re.compile(r"(://[^\s/:@]+:)[^\s/@]+(@)")
 CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}

@@ -91,7 +91,7 @@ def _exchange(state: Path, line: bytes) -> bytes:
             link.sendall(line)
             with link.makefile("rb") as stream:
                 return stream.readline()
-    except TimeoutError as error:
+    except (TimeoutError, BlockingIOError) as error:  # the latter from a queue of callers that is full
         raise Failure(f"the mediator with the state folder {state} did not answer within {PATIENCE_S:g} s; "
                       f"{LOG_TELLS}") from error
     except PermissionError as error:

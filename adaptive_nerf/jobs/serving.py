@@ -17,6 +17,7 @@ class FewCallers(socketserver.ThreadingMixIn):
     """A thread for each caller, and none for callers beyond the most: they are hung up on."""
 
     daemon_threads = True  # a caller that hangs must not keep the mediator from leaving
+    request_queue_size = 128
 
     def __init__(self, *arguments: Any) -> None:
         self._free = threading.BoundedSemaphore(MOST_CALLERS)
@@ -44,7 +45,8 @@ class Serving:
 
     def __init__(self, server: socketserver.TCPServer, name: str):
         self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, args=(3600.0,), name=name)
+        # A daemon, for the case that the main thread falls without getting as far as `close`.
+        self._thread = threading.Thread(target=server.serve_forever, args=(3600.0,), name=name, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
