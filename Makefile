@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 KAFKA := .kafka/libs
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test test-system check bench kafka
+.PHONY: help setup demo test test-system check bench soak kafka
 .DELETE_ON_ERROR:
 
 help:  ## what can be made
@@ -39,14 +39,18 @@ check: $(READY)  ## style and types
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
 
-bench: $(READY)  ## measurements of this machine; no verdict on a time
+bench: $(READY) $(KAFKA)/.ready  ## measurements of this machine; no verdict on a time
 	@$(RUN) -m bench.data
+	@$(RUN) -m bench.service
+
+soak: $(READY) $(KAFKA)/.ready  ## the service under every fault, in full size and at random, for half an hour
+	@$(RUN) -m pytest -s tests/soak/soak_large.py tests/soak/soak_chaos.py
 
 kafka: $(KAFKA)/.ready  ## Apache Kafka for ./scripts/kafka_node.py and make test-system (Java 17, Maven)
 
 $(KAFKA)/.ready: deploy/kafka/pom.xml
 	@command -v mvn >/dev/null || { echo "error: Maven is needed once, to fetch Apache Kafka; on Debian: apt-get install maven"; exit 2; }
 	@echo "fetching Apache Kafka (once; 43 MB)"
-	@rm -rf $(KAFKA).partial && mvn --quiet --batch-mode --file $< dependency:copy-dependencies \
+	@rm -rf $(KAFKA).partial && mvn --quiet --batch-mode -Dstyle.color=never --file $< dependency:copy-dependencies \
 	  -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(KAFKA).partial
 	@rm -rf $(KAFKA) && mv $(KAFKA).partial $(KAFKA) && touch $@
