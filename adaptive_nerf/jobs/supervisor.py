@@ -91,7 +91,7 @@ class Supervisor:
         held = {name for job in self.store.jobs(LIVE) for name in job.slots}
         slots = self.devices.look()
         for job in waiting:
-            if why := scheduling.impossible(job, slots):
+            if why := scheduling.impossible(job, slots, self.settings.light_slots):
                 self._refuse(job, why)
         for placement in scheduling.choose(waiting, held, slots, self.settings.light_slots):
             self._start(placement, now)
