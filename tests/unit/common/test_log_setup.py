@@ -21,13 +21,14 @@ def _as_before():
 
 
 @pytest.fixture
-def log(tmp_path, capsys):
+def log(tmp_path):
     set_up(tmp_path)
     return logging.getLogger("test")
 
 
-def test_a_line_goes_to_people_to_programs_and_to_the_terminal(log, tmp_path, capsys):
-    log.info("job %s starts", "a", extra={"job_id": "a", "attempt": 2})
+def test_a_line_goes_to_people_to_programs_and_to_the_terminal(tmp_path, capsys):
+    set_up(tmp_path)
+    logging.getLogger("test").info("job %s starts", "a", extra={"job_id": "a", "attempt": 2})
     plain = (tmp_path / "mediator.txt").read_text()
     told = json.loads((tmp_path / "mediator.jsonl").read_text())
     assert plain.endswith(" INFO job a starts\n")
@@ -75,11 +76,12 @@ def test_a_traceback_hides_secrets_too(log, tmp_path):
         assert "hunter2" not in told
 
 
-def test_a_full_disk_costs_a_line_and_not_the_work(log, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_costs_a_line_and_not_the_work(tmp_path, monkeypatch, capsys):
+    set_up(tmp_path)
     files = [handler for handler in logging.getLogger().handlers if isinstance(handler, SteadyFile)]
     for handler in files:
         monkeypatch.setattr(handler, "stream", FullDisk())
-    log.info("a line")
+    logging.getLogger("test").info("a line")
     assert len(files) == 2
     assert capsys.readouterr().err.endswith("INFO a line\n")  # and no traceback
 
