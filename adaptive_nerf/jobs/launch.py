@@ -34,7 +34,8 @@ def prepare(job: Job, placement: Placement, settings: Settings) -> Order:
     job_file.create(folder / job_file.NAME, job.job_id, json.loads(job.canonical))
     for name in OF_A_FORMER_ATTEMPT:
         (folder / name).unlink(missing_ok=True)
-    argv = (sys.executable, "-P", str(settings.runner), "--configPath", str(folder / job_file.NAME), "--out", str(folder))
+    argv = (sys.executable, "-P", str(settings.runner), "--configPath", str(folder / job_file.NAME), "--out",
+            str(folder))
     return Order(job.job_id, job.attempt, job.nonce, attempt_folder(settings.logs, job.job_id, job.attempt), argv,
                  environment(placement, settings), settings.roots.start, settings.grace_s)
 

@@ -12,8 +12,8 @@ import select
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from adaptive_nerf.common import clock as clocks
 from adaptive_nerf.common.clock import Now
-from adaptive_nerf.common.clock import now as the_time
 from adaptive_nerf.common.errors import BadInput, DiskFull
 from adaptive_nerf.common.failpoints import failpoint
 from adaptive_nerf.jobs import launch, retries, scheduling
@@ -36,9 +36,9 @@ LOOK_S, IDLE_S, KILL_AFTER_GRACE_S, UNBURIED_REST_S = 0.5, 30.0, 10.0, 60.0
 
 class Supervisor:
     def __init__(self, store: Store, executor: Executor, settings: Settings, devices: Devices,
-                 may_start: Callable[[], bool], on_full: Callable[[], object]):
+                 may_start: Callable[[], bool], on_full: Callable[[], object], clock: Callable[[], Now] = clocks.now):
         self.store, self.executor, self.settings, self.devices = store, executor, settings, devices
-        self.may_start, self.on_full = may_start, on_full
+        self.may_start, self.on_full, self.clock = may_start, on_full, clock
         self.bell = Bell()
         self.ended = Counter[str]()  # attempts since the start, by reason
         self.live: dict[str, Live] = {}
@@ -46,9 +46,9 @@ class Supervisor:
         self._bury_at_steady_s = 0.0
         self.accepting = True  # False while the service waits for running jobs to end
 
-    def step(self, now: Now | None = None) -> float:
+    def step(self) -> float:
         """Do what is due; returns for how many seconds at most nothing else is."""
-        moment = now or the_time()
+        moment = self.clock()
         self.bell.quiet()
         try:
             self._end_finished()
@@ -73,7 +73,7 @@ class Supervisor:
         poll.poll(limit_s * 1000)
 
     def _watched(self) -> list[Live]:
-        steady_s = the_time().steady_s
+        steady_s = self.clock().steady_s
         return [live for live in self.live.values() if live.rest_until_steady_s <= steady_s]
 
     def adopt(self, job: Job, handle: Handle, now: Now) -> None:
@@ -170,12 +170,12 @@ class Supervisor:
     def _end_finished(self) -> None:
         for live in self._ended():
             failpoint("exit_seen")
-            self._tell_progress(live, the_time())  # the last word before the end
+            self._tell_progress(live, self.clock())  # the last word before the end
             try:
                 ended = self.executor.reap(live.handle)
             except StillAlive as error:  # it counts as running, and nothing else waits for it
                 log.error("%s: %s", live.job.job_id, error)
-                live.rest_until_steady_s = the_time().steady_s + UNBURIED_REST_S
+                live.rest_until_steady_s = self.clock().steady_s + UNBURIED_REST_S
                 continue
             self._settle(live.job, ended, live.stop_reason)
             live.handle.close()
@@ -198,7 +198,7 @@ class Supervisor:
         self.store.move(job, verdict.state, *ending_drafts(verdict, facts), reason=verdict.reason, code=verdict.code,
                         detail=facts.detail, result=read_result(folder) if verdict.state is State.SUCCEEDED else None,
                         faults=verdict.faults,
-                        not_before_steady_s=the_time().steady_s + verdict.delay_s)
+                        not_before_steady_s=self.clock().steady_s + verdict.delay_s)
         self.ended[verdict.reason] += 1
         log.info("%s %s: %s%s", job.job_id, verdict.state, verdict.reason, facts.detail and f", {facts.detail}")
         self.bell.ring()  # a slot is free
