@@ -161,9 +161,14 @@ def _compiled(source: Path) -> Path:
 
 
 def _take_lock(folder: Path) -> int:
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    """The file is locked before it has its name: so whoever sees it sees it locked, until the shim is dead."""
+    if _is_locked(folder / LOCK):
+        raise SpawnFailed(f"{folder} is in use: an attempt runs there already")
+    new = folder / f".{LOCK}.tmp"
+    lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        new.rename(folder / LOCK)
     except BaseException:
         os.close(lock)
         raise
