@@ -3,6 +3,7 @@
 Membership is static (`instance_id`): a restarted member gets its partitions back at once instead of after a timeout.
 All calls, and the callbacks, run in the thread that calls take() and commit(). A broker that is away is no error:
 `connected` is False and `last_error` says why. After Fenced close the consumer; after any other error go on taking.
+In a callback, no blocking method of the library's own consumer may be called: the library would abort the process.
 """
 
 from __future__ import annotations
@@ -228,7 +229,7 @@ class Consumer:
     def _begin(self, places: list[TopicPartition]) -> None:
         if not places:
             return
-        cluster = self._inner.cluster_id(timeout=ASK_S)
+        cluster = self._admin_client().cluster_id(timeout=ASK_S)
         if not cluster:
             raise BrokerError("the broker did not tell its cluster's id in time")
         now = self._incarnations({place.topic for place in places}, cluster)

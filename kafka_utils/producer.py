@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from kafka_utils.topic_manager import CONNECTION
 
 log = logging.getLogger(__name__)
 Done = Callable[[str | None], None]
+DROP_S = 1.0
 
 SETTINGS: dict[str, Any] = {
     **CONNECTION,
@@ -31,7 +33,7 @@ SETTINGS: dict[str, Any] = {
 class Producer:
     def __init__(self, settings: Mapping[str, str], client_id: str):
         self._config = {**SETTINGS, **settings, "client.id": client_id, "error_cb": self._on_error}
-        self._refused: list[tuple[Done, str]] = []  # by the library, at once
+        self._answers: deque[tuple[Done, str | None]] = deque()
         self._broken = False
         self._inner = self._make()
 
@@ -41,30 +43,39 @@ class Producer:
             self._start_anew()
 
         def on_delivery(error: KafkaError | None, _: Message) -> None:
-            done(None if error is None else plain(error))
+            self._answers.append((done, None if error is None else plain(error)))
 
         try:
             self._inner.produce(topic, value=value, key=key, headers=list(headers.items()), on_delivery=on_delivery)
         except BufferError:
             return False
-        except KafkaException as error:
-            self._refused.append((done, plain(error_of(error))))
+        except KafkaException as error:  # refused by the library at once, as a record that is too large
+            self._answers.append((done, plain(error_of(error))))
         return True
 
     def poll(self, wait_s: float) -> int:
         """Serve what was answered; returns how many records that were."""
-        refused = self._tell_refused()
-        return refused + self._inner.poll(0 if refused else wait_s)
+        self._inner.poll(0 if self._answers else wait_s)
+        return self._tell()
 
     def flush(self, wait_s: float) -> int:
         """Wait until all is delivered; returns how many records are not yet."""
-        self._tell_refused()
-        return self._inner.flush(wait_s)
+        left = self._inner.flush(wait_s)
+        self._tell()
+        return left
 
     def close(self) -> None:
         """At once: what is still queued is dropped, and its `done` says so."""
-        self._tell_refused()
         self._drop_all()
+
+    def _tell(self) -> int:
+        """Outside the library's callbacks, so that `done` may use this producer, and may fail."""
+        told = 0
+        while self._answers:
+            done, error = self._answers.popleft()
+            done(error)
+            told += 1
+        return told
 
     def _start_anew(self) -> None:
         """What is still queued comes back as an error through `done`, so that its sender sends it again, in order."""
@@ -74,13 +85,8 @@ class Producer:
 
     def _drop_all(self) -> None:
         self._inner.purge()
-        self._inner.flush(1.0)
-
-    def _tell_refused(self) -> int:
-        refused, self._refused = self._refused, []
-        for done, why in refused:
-            done(why)
-        return len(refused)
+        self._inner.flush(DROP_S)
+        self._tell()
 
     def _make(self) -> confluent_kafka.Producer:
         return confluent_kafka.Producer(self._config, logger=LibraryLog())
