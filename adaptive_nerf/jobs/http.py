@@ -73,8 +73,8 @@ class Pages:
         self._registry.register(self)
 
     def page(self, target: str) -> Page:
-        url = urlsplit(target)
         try:
+            url = urlsplit(target)
             return self._find(url.path, parse_qs(url.query, keep_blank_values=True, max_num_fields=20))
         except UnknownJob as error:
             return _json({"error": str(error)}, HTTPStatus.NOT_FOUND)

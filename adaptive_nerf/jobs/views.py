@@ -28,7 +28,7 @@ NEAR_AMONG = 2000  # of the newest jobs; a slip of the finger concerns one of th
 class UnknownJob(BadInput):
     def __init__(self, job_id: str, near: list[str]):
         hint = f"did you mean {' or '.join(near)}?" if near else "./scripts/jobs.py list tells all"
-        super().__init__(f"no job is called {job_id!r}; {hint}")
+        super().__init__(f"no job is called {job_id[:80]!r}; {hint}")
 
 
 def summary(job: Job, at: Now) -> dict[str, Any]:
