@@ -58,13 +58,14 @@ def arguments() -> command_line.Parser:
 
 def main() -> None:
     given = arguments().parse_args()
+    topics = Topics(given.topic)
     log_setup.set_up(given.logs)
     broker = broker_of(given.broker, given.state, given.kafka_config)
     if given.cleanup:
         clean_up(given.logs)
     logs = given.logs.resolve()
     settings = Settings(
-        topics=Topics(given.topic), group_id=given.group_id, roots=Roots.of(logs, given.root or [Path("data")]),
+        topics=topics, group_id=given.group_id, roots=Roots.of(logs, given.root or [Path("data")]),
         state=given.state.resolve(), logs=logs, runner=given.runner.resolve(), devices=given.devices,
         slots=given.slots, light_slots=given.light_slots, http="" if given.http == "off" else given.http,
         grace_s=given.grace, retry_base_s=given.retry_base, backlog=given.backlog,

@@ -27,7 +27,7 @@ from adaptive_nerf.jobs.intake import Intake, TopicReplaced
 from adaptive_nerf.jobs.store import Store, StoreFull
 
 log = logging.getLogger(__name__)
-CHECK_S, RETRY_S, FENCED_RETRY_S, SILENT_S, OLD_NAMES = 5.0, 1.0, 5.0, 60.0, 50
+CHECK_S, RETRY_S, FENCED_RETRY_S, SILENT_S, OLD_NAMES = 3.0, 1.0, 5.0, 60.0, 50
 
 
 class GroupTaken(Failure):

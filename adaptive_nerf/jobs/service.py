@@ -62,9 +62,9 @@ class Service:
     def run(self) -> None:
         recover(self.store, self.supervisor.executor, self.supervisor, self.settings, now())
         publisher, intake = _Worker("publisher", self._publish, self._fall), _Worker("intake", self._take, self._fall)
+        http = HttpServer(self.settings.http, lambda: health_of(self), self.store) if self.settings.http else None
         desk = Desk(self.store, self.settings.logs, self._status, self._wake)
         control = ControlServer(self.settings.state / SOCKET, desk.answer)
-        http = HttpServer(self.settings.http, lambda: health_of(self), self.store) if self.settings.http else None
         publisher.start()
         intake.start()
         self._supervise(self._leaving.is_set)
@@ -105,7 +105,8 @@ class Service:
         if waited:
             log.info("waiting for %d jobs to end; a second signal leaves at once", len(waited))
         self._supervise(lambda: self._hurried or not waited & self.supervisor.live.keys())
-        log.info("leaving; %d jobs go on and are taken back at the next start", len(self.supervisor.live))
+        left = len(self.supervisor.live)
+        log.info("leaving; %s", f"{left} jobs go on and are taken back at the next start" if left else "no job runs")
 
     # --- the threads
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.jobs.paths import Roots
+
+TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
 @dataclass(frozen=True)
 class Topics:
     jobs: str
+
+    def __post_init__(self) -> None:
+        if not TOPIC.fullmatch(self.jobs) or self.jobs.strip(".") == "":
+            raise BadUsage(f"--topic {self.jobs!r} is no name of a topic; letters, digits, '.', '_' and '-' make one")
 
     @property
     def control(self) -> str:
@@ -45,3 +53,12 @@ class Settings:
     retry_base_s: float
     backlog: int  # no new messages are taken while more jobs than this wait
     at_stop: str  # what becomes of running jobs: "leave", "drain" or "stop"
+
+    def __post_init__(self) -> None:
+        if not self.runner.is_file():
+            raise BadUsage(f"--runner {self.runner} is no file")
+        least = {"--grace": (self.grace_s, 0), "--retry-base": (self.retry_base_s, 0), "--backlog": (self.backlog, 1),
+                 "--light-slots": (self.light_slots, 0)}
+        for flag, (value, smallest) in least.items():
+            if not value >= smallest:
+                raise BadUsage(f"{flag} {value:g}: give {smallest} or more")

@@ -67,6 +67,7 @@ class Slots:
 class World:
     def __init__(self, folder: Path):
         self.steady_s = 100.0
+        (folder / "runner.py").touch()
         self.settings = Settings(
             topics=Topics("t"), group_id="g", roots=Roots.of(folder / "logs", [folder / "data"], folder),
             state=folder / "state", logs=folder / "logs", runner=folder / "runner.py", devices=None, slots=2,
