@@ -23,7 +23,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import NoReturn
 
 VERSION = 1
@@ -37,6 +37,7 @@ PIPE_BYTES = MIB
 BUFFER_BYTES = MIB // 4
 RESERVED_BYTES = 4096  # more than exit.json needs
 LAST_DRAIN_S, RETRY_S = 2.0, 1.0
+PASSES = 20
 OOM_SCORE = "500"
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -289,26 +290,32 @@ def signal_group(group: int, number: int) -> None:
         pass  # it ended meanwhile, or it became another user's and has to be waited for
 
 
-def children() -> list[int]:
-    """By reading all of /proc: the kernel's own list of children is not built into every kernel."""
-    own, found = str(os.getpid()), []
-    for name in os.listdir("/proc"):
-        try:
-            if name.isdigit() and stat_fields(name)[1] == own:
-                found.append(int(name))
-        except OSError:
-            continue  # it ended meanwhile
-    return found
+def children() -> "Iterator[int]":
+    """By reading all of /proc, since not every kernel has a list of children; and then, a few times, what has begun
+    meanwhile: a child that forks on and on is caught only in the moment."""
+    own, seen = str(os.getpid()).encode(), set[str]()
+    for _ in range(PASSES):
+        new = {name for name in os.listdir("/proc") if name.isdigit()} - seen
+        for name in new:
+            try:
+                if stat_fields(name)[1] == own:
+                    yield int(name)
+            except OSError:
+                continue  # it ended meanwhile
+        seen |= new
 
 
 def start_ticks(pid: int) -> int:
     return int(stat_fields(str(pid))[19])
 
 
-def stat_fields(pid: str) -> list[str]:
+def stat_fields(pid: str) -> list[bytes]:
     """The fields of /proc/PID/stat from the third on: the name before them may hold blanks, brackets, line ends."""
-    with open(f"/proc/{pid}/stat", errors="replace") as stream:
-        return stream.read().rpartition(")")[2].split()
+    stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(stat, 4096).rpartition(b")")[2].split()
+    finally:
+        os.close(stat)
 
 
 def oom_kills() -> int:
