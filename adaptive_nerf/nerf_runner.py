@@ -26,9 +26,9 @@ from typing import Any, NoReturn
 from adaptive_nerf.common import atomic_files, command_line
 from adaptive_nerf.common.errors import AdaptiveNerfError, BadInput, BadUsage, DiskFull, Failure
 from adaptive_nerf.common.log_setup import set_up_file
-from adaptive_nerf.common.progress import say
 from adaptive_nerf.common.provenance import provenance
 from adaptive_nerf.common.run_progress import Result, Run, RunProgress, StopRequested
+from adaptive_nerf.common.say import say
 from adaptive_nerf.jobs import job_file
 from adaptive_nerf.jobs.fields import Envelope
 from adaptive_nerf.jobs.message import BadMessage, job_of

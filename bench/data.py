@@ -12,7 +12,7 @@ from pathlib import Path
 
 from adaptive_nerf.common.command_line import run
 from adaptive_nerf.common.errors import Failure
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 from adaptive_nerf.data.masks import mask_agreement_pct
 from adaptive_nerf.data.scene import open_scene
 from bench import roofline

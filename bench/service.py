@@ -20,7 +20,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, TopicPartition
 
 from adaptive_nerf.common.command_line import run
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 from bench.harness import Figure, arguments, report
 from kafka_utils import node
 from tests.support.checker import Report

@@ -28,7 +28,7 @@ from adaptive_nerf.common.atomic_files import make_folder, write_json
 from adaptive_nerf.common.clock import now
 from adaptive_nerf.common.command_line import parser, run
 from adaptive_nerf.common.errors import Failure
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 from kafka_utils.link import LibraryLog
 from kafka_utils.processes import identify, identity_in
 

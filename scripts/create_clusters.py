@@ -15,7 +15,7 @@ from pathlib import Path
 import _launch  # noqa: F401  (first: finds the project's Python)
 
 from adaptive_nerf.common.command_line import parser, print_json, run, usable_cores
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 from adaptive_nerf.data.cluster_report import report_facts
 from adaptive_nerf.data.clusters import Work, create_clusters, partition_folder
 from adaptive_nerf.data.facts_tables import print_facts

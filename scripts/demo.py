@@ -13,7 +13,7 @@ import _launch
 
 from adaptive_nerf.common.command_line import parser, run
 from adaptive_nerf.common.errors import Failure
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 
 TOWN = Path("data/town")
 SCENE = TOWN / "out" / "prepared"

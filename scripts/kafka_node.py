@@ -11,7 +11,7 @@ from pathlib import Path
 import _launch
 
 from adaptive_nerf.common.command_line import parser, run
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 from kafka_utils import node
 
 EXAMPLES = """\

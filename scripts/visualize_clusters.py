@@ -12,7 +12,7 @@ from pathlib import Path
 import _launch  # noqa: F401  (first: finds the project's Python)
 
 from adaptive_nerf.common.command_line import parser, run
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 from adaptive_nerf.data.masks import open_partition
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.data.visualize import draw_partition

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptive_nerf.common.errors import BadInput, BadUsage, DiskFull, Failure, OutputExists
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT}
 CANNOT_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}

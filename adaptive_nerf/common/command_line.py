@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from adaptive_nerf.common.atomic_files import OUT_OF_SPACE
 from adaptive_nerf.common.errors import AdaptiveNerfError, BadUsage, DiskFull
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 
 # What a place in the file system can refuse through no fault of the program.
 NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}

@@ -8,6 +8,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from adaptive_nerf.common.say import say
+
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -37,9 +39,3 @@ def _lines(items: Iterable[T], total: int, label: str, clock: Callable[[], float
             left_s = (now - start) / done * (total - done)
             ending = f"done in {now - start:.1f} s" if done == total else f"about {left_s:.0f} s left"
             say(f"{label}: {done}/{total}, {ending}")
-
-
-def say(line: str) -> None:
-    """One plain line for a person; stdout stays free for results."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

@@ -24,7 +24,8 @@ from adaptive_nerf.common.atomic_files import (
 )
 from adaptive_nerf.common.errors import BadData, BadUsage
 from adaptive_nerf.common.parallel import in_processes
-from adaptive_nerf.common.progress import say, track
+from adaptive_nerf.common.progress import track
+from adaptive_nerf.common.say import say
 from adaptive_nerf.data.centroids import grid_centroids, kmeans_centroids
 from adaptive_nerf.data.cluster_journal import (
     JOURNAL,

@@ -13,7 +13,8 @@ import numpy as np
 from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.common.parallel import in_threads
-from adaptive_nerf.common.progress import say, track
+from adaptive_nerf.common.progress import track
+from adaptive_nerf.common.say import say
 from adaptive_nerf.common.workspace import RECORDS, publish, workspace
 from adaptive_nerf.data.colmap import ColmapModel, read_model
 from adaptive_nerf.data.frame_choice import FrameSettings, choose_frame, scene_pose

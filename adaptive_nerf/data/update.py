@@ -14,7 +14,7 @@ from typing import Any
 
 from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadUsage, OutputExists
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 from adaptive_nerf.common.workspace import RECORDS, publish, workspace
 from adaptive_nerf.data.colmap import ColmapModel, first_few, read_model
 from adaptive_nerf.data.flights import CONTINUAL, MANIFEST

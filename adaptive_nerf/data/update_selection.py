@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from adaptive_nerf.common.errors import BadInput, BadUsage
-from adaptive_nerf.common.progress import say
+from adaptive_nerf.common.say import say
 from adaptive_nerf.data.colmap import ColmapImage, ColmapModel, first_few
 from adaptive_nerf.data.frame_choice import require_ecef, require_local, scene_pose
 from adaptive_nerf.data.photos import Photo

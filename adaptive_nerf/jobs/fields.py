@@ -18,7 +18,7 @@ CountOrNone = Annotated[int, Field(ge=0, le=2**31)]
 
 
 class Group(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 def numbers_of(value: Any) -> Any:

@@ -18,7 +18,8 @@ from typing import Any
 from adaptive_nerf.common.atomic_files import make_folder, refuse_existing, write_json
 from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.common.parallel import in_processes
-from adaptive_nerf.common.progress import say, track
+from adaptive_nerf.common.progress import track
+from adaptive_nerf.common.say import say
 from adaptive_nerf.common.workspace import publish, workspace
 from adaptive_nerf.geometry.frames import SceneFrame, local_frame
 from adaptive_nerf.synth.colmap_export import write_model
