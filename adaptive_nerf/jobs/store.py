@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import itertools
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from adaptive_nerf.common import clock as clocks
 from adaptive_nerf.common.atomic_files import make_folder
@@ -57,7 +56,7 @@ class Store:
             with self._explained():
                 self._database = open_database(self.path)
         except BaseException:
-            os.close(self._held)
+            self._held.close()
             raise
         self._outbox = Outbox(self._database, mediator_id)
         self._inbox = Inbox(self._database, self._outbox)
@@ -66,7 +65,7 @@ class Store:
     def close(self) -> None:
         with self._lock:
             self._database.close()
-            os.close(self._held)
+            self._held.close()
 
     # --- intake: see store_intake
 
@@ -86,7 +85,7 @@ class Store:
 
     def accepted_sources(self) -> list[Source]:
         """Where jobs came from that wait for the commit of their offset."""
-        with self._lock:
+        with self._reading():
             return self._inbox.waiting_sources()
 
     # --- changes
@@ -162,14 +161,14 @@ class Store:
     # --- reading
 
     def job(self, job_id: str) -> Job | None:
-        with self._lock:
+        with self._reading():
             return by_id(self._database, job_id)
 
     def jobs(self, states: Collection[State] | None = None, limit: int = 0, newest_first: bool = False) -> list[Job]:
         """`limit` 0 = all."""
         where = "" if states is None else f"WHERE {in_states(states)} "
         order = f"ORDER BY number {'DESC' if newest_first else 'ASC'} LIMIT ?"
-        with self._lock:
+        with self._reading():
             return select(self._database, where + order, (limit or -1,))
 
     def waiting(self, limit: int = 500) -> list[Job]:
@@ -178,7 +177,7 @@ class Store:
         Each class by itself, so that a long queue of one does not hide the others.
         """
         found = []
-        with self._lock:
+        with self._reading():
             for light, gpus in ((0, 0), (0, 1), (1, 0), (1, 1)):
                 found += select(self._database, "WHERE state = 'QUEUED' AND light = ? AND min(gpus, 1) = ? "
                                 "ORDER BY priority DESC, number LIMIT ?", (light, gpus, limit))
@@ -186,7 +185,7 @@ class Store:
 
     def due(self, steady_s: float, limit: int = 500) -> list[Job]:
         """Jobs whose next attempt has been waited for long enough."""
-        with self._lock:
+        with self._reading():
             return select(self._database, "WHERE state = 'RETRY_WAIT' AND not_before_steady_s <= ? "
                           "ORDER BY not_before_steady_s LIMIT ?", (steady_s, limit))
 
@@ -196,7 +195,7 @@ class Store:
         return found
 
     def counts(self) -> dict[State, int]:
-        with self._lock:
+        with self._reading():
             return {State(state): count for state, count in
                     self._database.execute("SELECT state, count(*) FROM jobs GROUP BY state")}
 
@@ -205,13 +204,13 @@ class Store:
 
     def history(self, job_id: str) -> list[dict[str, Any]]:
         """What was told of the job: all but old progress."""
-        with self._lock:
+        with self._reading():
             return self._outbox.history(job_id)
 
     # --- outbox
 
     def unpublished(self, limit: int) -> list[Outgoing]:
-        with self._lock:
+        with self._reading():
             return self._outbox.unpublished(limit)
 
     def published(self, numbers: Sequence[int]) -> None:
@@ -219,7 +218,7 @@ class Store:
             self._outbox.published(numbers)
 
     def outbox_size(self) -> int:
-        with self._lock:
+        with self._reading():
             return self._outbox.size()
 
     # --- small facts
@@ -263,7 +262,7 @@ class Store:
         return self._inbox.enter(made, now.wall_s, retry_of=root)
 
     def _one(self, query: str, *values: Any) -> Any:
-        with self._lock:
+        with self._reading():
             return self._database.execute(query, values).fetchone()[0]
 
     def _note_boot(self, boot_id: str) -> None:
@@ -274,6 +273,11 @@ class Store:
             self._database.execute(f"UPDATE jobs SET started_steady_s = ? WHERE {in_states(LIVE)}", (now.steady_s,))
             self._database.execute("UPDATE jobs SET not_before_steady_s = 0 WHERE state = 'RETRY_WAIT'")
         self.set_fact("boot_id", boot_id)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock, self._explained():
+            yield
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Now]:
@@ -295,7 +299,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             kind = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells at which step
             if kind in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-                raise StoreFull(f"{self.path} cannot be written: {error}; free some space on this disk") from error
+                raise StoreFull(f"{self.path} cannot be read or written: {error}; free some space on this disk") from error
             if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise BadData(self.path, f"is damaged: {error}; bring back a copy, or move it away, and with it all "
                                          f"that is known of jobs") from error
@@ -308,13 +312,13 @@ def _allowed(changes: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _hold(folder: Path) -> int:
-    """The state folder is ours until this process ends."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+def _hold(folder: Path) -> IO[bytes]:
+    """The state folder is ours until this is closed, or our process ends."""
+    held = (folder / "lock").open("ab")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        os.close(descriptor)
+        held.close()
         raise StoreLocked(f"another mediator works with {folder}; stop it first, or give this one another --state"
                           ) from error
-    return descriptor
+    return held
