@@ -66,13 +66,13 @@ class RunProgress:
 
     def step(self, step: float, of: float | None = None, metrics: Mapping[str, float] | None = None) -> None:
         """`step` of `of` are done. A resumed run starts at the step where it goes on."""
-        now = self._clock()
+        now, first = self._clock(), self._began is None
         if self._began is None:
             self._began = step, now
         self._told |= {"step": step, "of": of, "eta_s": _eta_s(self._began, (step, now), of)}
         if metrics:
             self._told["metrics"] = {**self._told["metrics"], **{name: _finite(v) for name, v in metrics.items()}}
-        if now - self._written_at >= SECONDS_BETWEEN_WRITES or step == of:
+        if now - self._written_at >= SECONDS_BETWEEN_WRITES or first or step == of:
             self.flush()
 
     def warn(self, text: str) -> None:
