@@ -71,13 +71,13 @@ def test_a_job_that_hung_once_is_run_again(service):
 
 def test_the_same_job_twice_runs_once_and_another_of_the_same_name_is_refused(service):
     service.ledger.send("twin", "fake: sleep=0.1")
-    service.ledger.send("twin", "fake: sleep=0.1", "repeat")
-    service.ledger.send("twin", "fake: sleep=0.2", "refused")
     assert told_end(service, "twin")["state"] == "SUCCEEDED"
+    service.ledger.send("twin", "fake: sleep=0.2", "refused")
+    service.ledger.send("twin", "fake: sleep=0.1", "repeat")
+    wait_until(lambda: "duplicate" in names_of(service.events_of("twin")), "the repeat is told")
     (letter,) = wait_until(lambda: [told for told in dump(service.broker, f"{service.topic}.dead-letters")
                                     if b'"twin"' in told.value], "the dead letter")
     assert letter.headers["error_code"] == b"job_id_conflict"
-    assert "duplicate" in names_of(service.events_of("twin"))
     assert len(runs_of(service, "twin")) == 1
 
 
