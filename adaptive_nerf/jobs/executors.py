@@ -109,7 +109,8 @@ class LocalExecutor:
 
     def _spawn(self, order: Order, lock: int) -> int:
         """The lock becomes the shim's standard error, so there is no instant at which the attempt is unlocked."""
-        argv = [self.python, *BARE_PYTHON, str(self.shim), str(order.folder.absolute()), str(order.grace_s),
+        shim = self.shim if self.shim.exists() else SHIM  # compiled files may be cleaned away under us
+        argv = [self.python, *BARE_PYTHON, str(shim), str(order.folder.absolute()), str(order.grace_s),
                 str(order.cwd.absolute()), *order.argv]
         actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0), (os.POSIX_SPAWN_DUP2, 0, 1),
                    (os.POSIX_SPAWN_DUP2, lock, 2)]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGTERM, SIGCHLD, SIGCONT, SIGXFSZ = 1, 2, 9, 13, 15, 17, 18, 25
+SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD, SIGCONT, LAST_SIGNAL = 1, 2, 9, 15, 17, 18, 31
 TAKEN_FROM_THE_FILE = (SIGTERM, SIGCHLD, SIGINT, SIGHUP)  # the last two only to have no effect
 SIG_SETMASK, SIGSET_BYTES, SIGINFO_BYTES = 2, 128, 128
 MIB = 1 << 20
@@ -54,26 +54,32 @@ class Output:
     def take(self, pipe: int) -> bool:
         """Move one bufferful; False at the end of the pipe."""
         count = os.readv(pipe, [self.buffer])
-        self.keep(self.buffer[:count])
+        if count:
+            self._keep(self.buffer[:count])
         return count > 0
 
-    def keep(self, data: memoryview) -> None:
-        try:
-            if self.gap and data:
-                self._write(memoryview(b"\n[%d bytes of output could not be written here]\n" % self.gap))
-                self.gap = 0
-            self._write(data)
-        except OSError:
-            self.dropped += len(data)
-            self.gap += len(data)
+    def _keep(self, data: memoryview) -> None:
+        note = b"\n[%d bytes of output could not be written here]\n" % self.gap if self.gap else b""
+        missing = len(data)
+        if self._write(memoryview(note)) == len(note):
+            self.gap = 0
+            missing -= self._write(data)
+        self.gap += missing
+        self.dropped += missing
 
-    def _write(self, data: memoryview) -> None:
-        while data:
-            if not self.room:
-                self._turn()
-            count = os.write(self.file, data[: self.room])
-            self.room -= count
-            data = data[count:]
+    def _write(self, data: memoryview) -> int:
+        """As much as the disk takes; how much that was."""
+        written = 0
+        try:
+            while written < len(data):
+                if not self.room:
+                    self._turn()
+                count = os.write(self.file, data[written : written + self.room])
+                self.room -= count
+                written += count
+        except OSError:
+            pass  # counted by the caller; a full disk must not stop the draining
+        return written
 
     def _turn(self) -> None:
         number = self.number + 1
@@ -239,8 +245,8 @@ def become_runner(parent: int, cwd: str, argv: list[str], printing: int, report:
             os._exit(1)  # the shim died before it could be our insurance
         os.dup2(printing, 1)
         os.dup2(printing, 2)
-        for number in (SIGPIPE, SIGXFSZ):
-            libc.signal(number, None)  # Python ignores them; a new program begins with the default
+        for number in range(1, LAST_SIGNAL + 1):
+            libc.signal(number, None)  # the default, whatever Python, or a shell before the mediator, ignores
         libc.sigprocmask(SIG_SETMASK, signal_set(), None)
         offer_to_the_oom_killer()
         os.chdir(cwd)

@@ -17,6 +17,7 @@ from adaptive_nerf.jobs import executors, processes, shim
 from adaptive_nerf.jobs.attempt_files import Ended, output_tail, read_ended, read_started, runner_environment
 from adaptive_nerf.jobs.executors import Handle, LocalExecutor, SpawnFailed
 from tests.support.attempts import Attempts, alive, printed, started
+from tests.support.freezer import a_freezer
 from tests.support.small_disk import fill, small_disk
 from tests.support.waiting import wait_until
 
@@ -138,6 +139,27 @@ def test_after_the_death_of_the_shim_nothing_is_left_and_nothing_is_known(attemp
     assert not alive(handle.nonce)
     assert not processes.find_pids(session)
     assert found(attempts, handle) is None
+
+
+def test_the_runner_dies_with_its_shim_though_nobody_sweeps(attempts):
+    handle = attempts.start(SLEEP)
+    printed(handle, "up")
+    runner = processes.hold(started(handle).runner_pid)
+    end_by_force(pid_of(handle))
+    wait_until(lambda: processes.wait_dead([runner], 1), "the runner to die")
+    os.close(runner)
+
+
+def test_a_lost_attempt_is_not_over_while_a_process_of_it_cannot_die(attempts):
+    handle = attempts.start(SLEEP)
+    printed(handle, "up")
+    with a_freezer() as freezer:
+        freezer.freeze(started(handle).runner_pid)
+        attempts.executor.kill(handle)
+        with pytest.raises(processes.StillAlive, match=str(started(handle).runner_pid)):
+            attempts.end(handle)
+        freezer.thaw()
+        assert attempts.end(handle) is None
 
 
 def test_a_lost_attempt_that_a_former_mediator_left_is_finished_the_same_way(attempts):
@@ -290,6 +312,11 @@ def test_no_interpreter_and_no_room_are_spawn_failures(attempts, tmp_path):
         fill(disk / "filler")
         with pytest.raises(SpawnFailed, match="no space"):
             attempts.start("pass", folder=disk / "1")
+
+
+def test_a_compiled_shim_that_was_cleaned_away_is_not_missed(attempts, tmp_path):
+    attempts.executor.shim = tmp_path / "cleaned_away.pyc"
+    assert attempts.end(attempts.start("raise SystemExit(64)")).code == 64
 
 
 def test_a_shim_that_cannot_be_watched_does_not_run(attempts, monkeypatch):

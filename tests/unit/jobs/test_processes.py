@@ -13,10 +13,10 @@ import pytest
 from adaptive_nerf.jobs import processes
 from adaptive_nerf.jobs.attempt_files import NONCE_NAME
 from adaptive_nerf.jobs.processes import StillAlive, find_pids, hold, holds_one_of, kill_all, member_of, stat_of
+from tests.support.freezer import a_freezer
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 NAP = "import time; print('up', flush=True); time.sleep(600)"
-FREEZER = Path("/sys/fs/cgroup/freezer")
 
 
 @pytest.fixture
@@ -135,26 +135,10 @@ def test_the_dead_are_not_killed_again_and_again(spawn):
     assert kill_all(member_of(child.pid, begun)) == 0
 
 
-def test_who_does_not_die_is_named(spawn, nonce, frozen):
+def test_who_does_not_die_is_named(spawn, nonce):
     child = spawn(nonce=nonce)
-    frozen(child.pid)
-    with pytest.raises(StillAlive, match=f"processes {child.pid} of a finished attempt") as caught:
-        kill_all(holds_one_of({nonce}), limit_s=0.1)
-    assert caught.value.pids == (child.pid,)
-
-
-@pytest.fixture
-def frozen():
-    """Put a process where even SIGKILL does not reach it: what a hung driver does, a version 1 freezer can."""
-    folder = FREEZER / f"test-{uuid.uuid4().hex[:8]}"
-    if not os.access(FREEZER / "tasks", os.W_OK):
-        pytest.skip("needs root and a control group of version 1 that can freeze processes")
-    folder.mkdir()
-    def freeze(pid: int) -> None:
-        (folder / "tasks").write_text(str(pid))
-        (folder / "freezer.state").write_text("FROZEN")
-
-    yield freeze
-    (folder / "freezer.state").write_text("THAWED")
-    kill_all(lambda pid: str(pid) in (folder / "tasks").read_text().split())
-    folder.rmdir()
+    with a_freezer() as freezer:
+        freezer.freeze(child.pid)
+        with pytest.raises(StillAlive, match=f"processes {child.pid} of a finished attempt") as caught:
+            kill_all(holds_one_of({nonce}), limit_s=0.1)
+        assert caught.value.pids == (child.pid,)

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from adaptive_nerf.jobs import shim
 from adaptive_nerf.jobs.attempt_files import Ended, output_files, output_tail, shim_complaint
+from adaptive_nerf.jobs.executors import Handle
+from adaptive_nerf.jobs.processes import stat_of
 from tests.support.attempts import Attempts, alive, exit_file, printed, started
+from tests.support.freezer import a_freezer
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
 
@@ -207,6 +210,21 @@ def test_orphans_that_end_by_themselves_leave_no_zombies_and_no_mark(attempts, t
     assert attempts.end(handle) == Ended(0, None, None, 0, 0)
 
 
+def test_the_end_is_not_told_while_a_child_cannot_die(attempts):
+    handle = attempts.start(f"{DETACH}\ndetach(lambda: time.sleep(600))\nprint('up', flush=True)\ntime.sleep(600)")
+    printed(handle, "up")
+    runner = started(handle).runner_pid
+    (child,) = alive(handle.nonce) - {runner, started(handle).shim_pid}
+    with a_freezer() as freezer:
+        freezer.freeze(child)
+        attempts.executor.stop(handle)
+        wait_until(lambda: stat_of(runner) is None, "the runner to be buried")
+        assert isinstance(attempts.executor.find(handle.folder, handle.nonce), Handle)
+        assert not (handle.folder / "exit.json").exists()
+        freezer.thaw()
+        assert attempts.end(handle) == Ended(None, signal.SIGTERM, None, 0, 1)
+
+
 def children_of(parent: int) -> set[int]:
     found = set()
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -219,17 +237,21 @@ def children_of(parent: int) -> set[int]:
 
 
 def test_an_idle_shim_uses_no_processor(attempts):
-    handle = attempts.start("import time; print('up', flush=True); time.sleep(1.5); print('over', flush=True); "
-                            "time.sleep(600)")
-    status = Path(f"/proc/{started(handle).shim_pid}/status")
-    printed(handle, "up")
-    before = switches(status)
-    printed(handle, "over")
-    assert switches(status) - before <= 3
+    quiet, gagged = (attempts.start(f"import os, time; print('up', flush=True)\n{gag}\ntime.sleep(600)")
+                     for gag in ("", "os.closerange(0, 3)"))
+    clock = attempts.start("import time; print('up', flush=True); time.sleep(1.5); print('over', flush=True)")
+    for handle in (quiet, gagged, clock):
+        printed(handle, "up")
+    before = switches(quiet), switches(gagged)
+    printed(clock, "over")
+    assert switches(quiet) == before[0]
+    assert switches(gagged) - before[1] <= 3
 
 
-def switches(status: Path) -> int:
-    return sum(int(line.split()[1]) for line in status.read_text().splitlines() if "ctxt_switches" in line)
+def switches(handle: Handle) -> int:
+    """How often the shim was given a processor and gave it up again."""
+    status = Path(f"/proc/{started(handle).shim_pid}/status").read_text()
+    return sum(int(line.split()[1]) for line in status.splitlines() if "ctxt_switches" in line)
 
 
 def test_an_output_folder_that_cannot_be_made_stops_nothing(attempts):
@@ -255,14 +277,18 @@ def test_a_full_disk_stops_neither_the_runner_nor_the_telling_of_its_end(attempt
 
 def test_output_goes_on_where_the_disk_has_room_again_and_says_what_is_missing(attempts, full_soon, tmp_path):
     (full_soon / "filler").write_bytes(b"x" * 6 * MIB)
-    handle = attempts.start("import os\nfor _ in range(8): os.write(1, b'x' * 2**20)\nprint('full', flush=True)\n"
+    handle = attempts.start("import os\nfor _ in range(4): os.write(1, b'x' * 2**20)\n"
                             f"{wait_for_file(tmp_path / 'go')}\nprint('room again', flush=True)",
                             folder=full_soon / "1")
     wait_until(lambda: os.statvfs(full_soon).f_bavail == 0, "the disk to be full")
     (full_soon / "filler").unlink()
     (tmp_path / "go").touch()
     attempts.end(handle)
-    assert "bytes of output could not be written here]\nroom again" in output_tail(handle.folder, 1000)
+    beginning, _, rest = output_tail(handle.folder, 10 * MIB).partition("\n[")
+    dropped, _, end = rest.partition(" bytes of output could not be written here]\n")
+    assert int(dropped) == exit_file(handle)["output_dropped_bytes"]
+    assert len(beginning) + int(dropped) + len(end) == 4 * MIB + len("room again\n")
+    assert end.endswith("room again\n")
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.none() | st.integers() | st.floats(0, 1e10) | st.text()))
