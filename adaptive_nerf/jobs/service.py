@@ -124,7 +124,7 @@ class Service:
             self._news.clear()
             waiting = self.publisher.step(sink)
             if self._silent.is_set():
-                until_s = min(until_s, time.monotonic() + LAST_WORDS_S)
+                until_s = min(until_s, time.monotonic() + (0.0 if self._hurried else LAST_WORDS_S))
                 if not waiting:
                     break
             if not waiting:

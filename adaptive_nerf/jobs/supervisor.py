@@ -31,6 +31,7 @@ from adaptive_nerf.jobs.store import Store, StoreFull
 from adaptive_nerf.jobs.watch import Live
 
 log = logging.getLogger(__name__)
+AT_MOST_STARTED = 64  # in one step; what waits behind them comes with the next
 LOOK_S, IDLE_S, KILL_AFTER_GRACE_S, UNBURIED_REST_S = 0.5, 30.0, 10.0, 60.0
 
 
@@ -80,12 +81,14 @@ class Supervisor:
         """An attempt that runs already."""
         if job.state is State.STARTING:
             job = self.store.move(job, State.RUNNING, Draft("started")) or job
-        self.live[job.job_id] = Live(job, handle, moved_steady_s=now.steady_s)
+        live = self.live[job.job_id] = Live(job, handle, moved_steady_s=now.steady_s)
+        if job.state is State.STOPPING:  # whether the request had reached it is unknown; a second one changes nothing
+            self._stop(live, job.reason or Reason.CANCELLED, now)
 
     # --- starting
 
     def _start_waiting(self, now: Now) -> None:
-        waiting = self.store.waiting()
+        waiting = self.store.waiting(AT_MOST_STARTED)
         if not waiting:
             return
         held = {name for job in self.store.jobs(LIVE) for name in job.slots}

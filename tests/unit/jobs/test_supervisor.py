@@ -149,6 +149,19 @@ def test_a_shim_that_does_not_obey_is_killed_after_the_grace(world):
     assert world.executor.killed == world.executor.stopped
 
 
+def test_a_stop_that_a_killed_mediator_had_begun_is_asked_again(world):
+    world.send(named("a", timeout_s=10.0))
+    world.step()
+    world.step(11)
+    handle = world.supervisor.live["a"].handle
+    world.supervisor.live.clear()  # a new life
+    world.supervisor.adopt(world.job(), handle, world.now())
+    assert world.executor.stopped == [handle.nonce] * 2
+    world.executor.end("a", Ended(75, None, None, 0, 0))
+    world.step()
+    assert (world.job().state, world.job().reason) == (State.FAILED, Reason.TIMEOUT)
+
+
 def test_progress_that_moves_keeps_it_from_counting_as_hung(world):
     world.send(named("a", hang_timeout_s=60.0))
     world.step()
