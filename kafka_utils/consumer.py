@@ -22,12 +22,13 @@ from confluent_kafka.admin import AdminClient
 from adaptive_nerf.common.transport import Assigned, BrokerError, CommitFailed, Partition, Received
 from kafka_utils.errors import commit_error, error_of, plain, translated
 from kafka_utils.link import LibraryLog, Link
-from kafka_utils.topic_manager import CONNECTION, incarnations
+from kafka_utils.topic_manager import CONNECTION, incarnations, is_development
 
 log = logging.getLogger(__name__)
 ASK_S = 10.0  # for an answer of the broker while partitions are assigned
 COMMIT_S = 5.0
 CLOSE_S = 3.0
+LOOK_S = 1.0
 SILENT_S = 60.0  # then we connect anew, whatever the library believes
 TOPIC_MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 
@@ -48,6 +49,8 @@ SETTINGS: dict[str, Any] = {
     "topic.metadata.refresh.interval.ms": 2_000,  # new and re-created topics are seen after this
     "statistics.interval.ms": 1_000,
 }
+# The development broker takes a restarted static member for a second one, and lets it wait for the end of the first.
+DEVELOPMENT: dict[str, Any] = {"group.instance.id": None, "session.timeout.ms": 6_000}
 
 
 class Consumer:
@@ -148,10 +151,17 @@ class Consumer:
             self._leave()
 
     def _join(self) -> confluent_kafka.Consumer:
-        inner = confluent_kafka.Consumer(self._config, logger=LibraryLog())
+        config = {**self._config, **DEVELOPMENT} if self._on_development_broker() else self._config
+        inner = confluent_kafka.Consumer({key: value for key, value in config.items() if value is not None},
+                                         logger=LibraryLog())
         inner.subscribe(self._topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
         self._joined_s = time.monotonic()
         return inner
+
+    def _on_development_broker(self) -> bool:
+        with contextlib.suppress(KafkaException):  # away: the real one then, for the other is never waited for
+            return is_development(self._admin_client().cluster_id(timeout=LOOK_S))
+        return False
 
     def _leave(self) -> None:
         self._leaving = True

@@ -67,6 +67,7 @@ class Producer:
     def close(self) -> None:
         """At once: what is still queued is dropped, and its `done` says so."""
         self._drop_all()
+        self._tell()
 
     def _tell(self) -> int:
         """Outside the library's callbacks, so that `done` may use this producer, and may fail."""
@@ -86,7 +87,6 @@ class Producer:
     def _drop_all(self) -> None:
         self._inner.purge()
         self._inner.flush(DROP_S)
-        self._tell()
 
     def _make(self) -> confluent_kafka.Producer:
         return confluent_kafka.Producer(self._config, logger=LibraryLog())

@@ -108,7 +108,7 @@ class KafkaNode:
 @pytest.fixture(scope="session")
 def real_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaNode]:
     """Apache Kafka, one node; shared, so use names of your own (`unique`)."""
-    with KafkaNode(tmp_path_factory.mktemp("kafka")) as running:
+    with KafkaNode(tmp_path_factory.mktemp("kafka"), extra={"group.min.session.timeout.ms": "1000"}) as running:
         yield running
 
 
