@@ -299,7 +299,8 @@ class Store:
         except sqlite3.DatabaseError as error:
             kind = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells at which step
             if kind in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-                raise StoreFull(f"{self.path} cannot be read or written: {error}; free some space on this disk") from error
+                raise StoreFull(f"{self.path} cannot be read or written: {error}; free some space on its disk"
+                                ) from error
             if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise BadData(self.path, f"is damaged: {error}; bring back a copy, or move it away, and with it all "
                                          f"that is known of jobs") from error
