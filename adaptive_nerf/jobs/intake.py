@@ -160,10 +160,11 @@ class Intake:
         except BadMessage:
             return False
         log.info("asked on %s to %s %s", message.topic, verb, job_id)
+        place = (source_of(message), message.offset)
         if verb is Verb.CANCEL:
-            self.store.ask_cancel(job_id)
+            self.store.ask_cancel(job_id, place)
         else:
-            self.store.ask_retry(job_id)
+            self.store.ask_retry(job_id, place)
         return True
 
     def _check_incarnations(self, line: MessageSource) -> None:

@@ -198,12 +198,13 @@ class Supervisor:
         verdict = retries.verdict(job, ended, stop_reason, random.random(), self.settings.retry_base_s)
         folder = job_folder(self.settings.logs, job.job_id)
         facts = ending_facts(job, verdict, why, self.settings.logs)
-        self.store.move(job, verdict.state, *ending_drafts(verdict, facts), reason=verdict.reason, code=verdict.code,
-                        detail=facts.detail, result=read_result(folder) if verdict.state is State.SUCCEEDED else None,
-                        faults=verdict.faults,
-                        not_before_steady_s=self.clock().steady_s + verdict.delay_s)
+        moved = self.store.move(
+            job, verdict.state, *ending_drafts(verdict, facts), reason=verdict.reason, code=verdict.code,
+            detail=facts.detail, result=read_result(folder) if verdict.state is State.SUCCEEDED else None,
+            faults=verdict.faults, not_before_steady_s=self.clock().steady_s + verdict.delay_s)
         self.ended[verdict.reason] += 1
-        log.info("%s %s: %s%s", job.job_id, verdict.state, verdict.reason, facts.detail and f", {facts.detail}")
+        log.info("%s %s: %s%s", job.job_id, moved.state if moved else "is elsewhere", verdict.reason,
+                 facts.detail and f", {facts.detail}")
         self.bell.ring()  # a slot is free
 
     def bury(self, job: Job) -> None:

@@ -148,6 +148,15 @@ def test_a_cancel_may_come_before_its_job(intake, store):
     assert states(store) == {"a": State.CANCELLED}
 
 
+def test_a_request_that_is_delivered_again_does_nothing_again(intake, store):
+    intake.step(Log(message(0, op="train", data_path="data/town", job_id="a")))
+    store.ask_cancel("a")
+    for _ in range(2):
+        intake.step(Log(message(0, topic="t.control", verb="retry", job_id="a")))
+        store.ask_cancel("a-retry1")
+    assert sorted(states(store)) == ["a", "a-retry1"]
+
+
 def test_a_bad_request_is_a_dead_letter_too(intake, store):
     intake.step(Log(message(0, topic="t.control", verb="explode", job_id="a")))
     letters = [record for record in store.unpublished(100) if record.stream == "dead-letters"]
