@@ -20,7 +20,7 @@ def small_disk(real_kafka, tmp_path, request):
     mount = ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", disk]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("a small file system can only be mounted by root")
-    world = World(disk / "w", real_kafka.address, topic_for(request.node.originalname))
+    world = World(disk / "w", real_kafka.address, topic_for(request.node.originalname), said_in=tmp_path)
     world.logs.mkdir()
     (tmp_path / "runs.txt").touch()
     (world.logs / "runs.txt").symlink_to(tmp_path / "runs.txt")
