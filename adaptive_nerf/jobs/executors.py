@@ -36,7 +36,7 @@ from adaptive_nerf.jobs.attempt_files import (
 SHIM = Path(__file__).with_name("shim.py")
 BARE_PYTHON = ("-I", "-S")  # neither site packages, nor PYTHON* variables, nor the folder of the shim on the path
 HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # until the shim listens
-LOOK_AGAIN_S = 0.005
+LOOK_AGAIN_S, LOOK_SHARED_S = 0.005, 0.1
 APPEAR_S = 5.0
 KILL_S = 0.2
 
@@ -84,10 +84,11 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """One shim per attempt, which outlives us. Has no state of its own: all is in the folders and in the kernel."""
+    """One shim per attempt, which outlives us. All state is in the folders and in the kernel."""
 
     def __init__(self, python: str = sys.executable):
         self.python, self.shim = python, _compiled(SHIM)
+        self._look = (-LOOK_SHARED_S, dict[int, str]())  # when, and who had which nonce
 
     def start(self, order: Order) -> Handle:
         try:
@@ -120,14 +121,24 @@ class LocalExecutor:
     def find(self, folder: Path, nonce: str) -> Handle | Ended | None:
         deadline_s = time.monotonic() + APPEAR_S
         while _is_locked(folder / LOCK):
-            for look in (_shim_by_file, _shim_by_nonce):
-                if (pidfd := look(folder, nonce)) is not None:
-                    return Handle(folder, nonce, pidfd)
+            if (pidfd := _shim_by_file(folder, nonce)) is not None or (pidfd := self._shim_by_nonce(nonce)) is not None:
+                return Handle(folder, nonce, pidfd)
             if time.monotonic() > deadline_s:
                 raise Failure(f"{folder / LOCK} is locked, but no process of that attempt is to be seen; "
                               f"end the program that holds it (fuser {folder / LOCK}) and start again")
             time.sleep(LOOK_AGAIN_S)
         return read_ended(folder, nonce)
+
+    def _shim_by_nonce(self, nonce: str) -> int | None:
+        """A shim that has not written yet who it is, or could not: the one holder whose parent is no holder. A look at
+        all processes takes some ms, so that many who are sought share one."""
+        if time.monotonic() - self._look[0] > LOOK_SHARED_S:
+            self._look = time.monotonic(), processes.all_nonces()
+        for pid in [pid for pid, held in self._look[1].items() if held == nonce]:
+            stat = processes.stat_of(pid)
+            if stat is not None and processes.nonce_of(pid) == nonce != processes.nonce_of(stat.parent):
+                return processes.hold(pid, stat.start_ticks)
+        return None
 
     def stop(self, handle: Handle) -> None:
         processes.send(handle.pidfd, signal.SIGTERM)
@@ -203,16 +214,6 @@ def _shim_by_file(folder: Path, nonce: str) -> int | None:
     if started is None or started.boot_id != boot_id():
         return None
     return processes.hold(started.shim_pid, started.shim_start_ticks)
-
-
-def _shim_by_nonce(_: Path, nonce: str) -> int | None:
-    """A shim that has not written yet who it is, or could not: the one holder whose parent is no holder."""
-    holds = processes.holds_one_of([nonce])
-    for pid in processes.find_pids(holds):
-        stat = processes.stat_of(pid)
-        if stat is not None and not holds(stat.parent):
-            return processes.hold(pid, stat.start_ticks)
-    return None
 
 
 def _end_session(started: Started | None) -> None:

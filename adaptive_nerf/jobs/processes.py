@@ -82,6 +82,11 @@ def find_pids(belongs: Callable[[int], bool]) -> set[int]:
     return {pid for pids in all_pids() for pid in pids if belongs(pid)}
 
 
+def all_nonces() -> dict[int, str]:
+    """Who has one, and which."""
+    return {pid: nonce for pids in all_pids() for pid in pids if (nonce := nonce_of(pid)) is not None}
+
+
 def holds_one_of(nonces: Collection[str]) -> Callable[[int], bool]:
     return lambda pid: nonce_of(pid) in nonces
 

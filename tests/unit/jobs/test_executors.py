@@ -14,7 +14,14 @@ import pytest
 
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.jobs import executors, processes, shim
-from adaptive_nerf.jobs.attempt_files import Ended, output_tail, read_ended, read_started, runner_environment
+from adaptive_nerf.jobs.attempt_files import (
+    Ended,
+    output_tail,
+    read_ended,
+    read_started,
+    runner_environment,
+    shim_complaint,
+)
 from adaptive_nerf.jobs.executors import Handle, LocalExecutor, SpawnFailed
 from tests.support.attempts import Attempts, alive, printed, started
 from tests.support.freezer import a_freezer
@@ -170,6 +177,15 @@ def test_a_lost_attempt_that_a_former_mediator_left_is_finished_the_same_way(att
     assert found(attempts, handle) is None
     assert attempts.executor.finish(handle.folder, handle.nonce) is None
     assert not alive(handle.nonce)
+
+
+def test_what_broke_a_shim_can_be_read(attempts, tmp_path):
+    attempts.executor.shim = tmp_path / "broken.py"
+    attempts.executor.shim.write_text("raise RuntimeError('broken installation')")
+    handle = attempts.start("pass")
+    assert attempts.end(handle) is None
+    assert "RuntimeError: broken installation" in shim_complaint(handle.folder)
+    assert shim_complaint(handle.folder.with_name("none")) == ""
 
 
 def test_a_shim_that_does_not_obey_is_ended_with_all_that_it_keeps(attempts):
