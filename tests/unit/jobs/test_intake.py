@@ -152,7 +152,7 @@ def test_a_request_that_is_delivered_again_does_nothing_again(intake, store):
     intake.step(Log(message(0, op="train", data_path="data/town", job_id="a")))
     store.ask_cancel("a")
     for _ in range(2):
-        intake.step(Log(message(0, topic="t.control", verb="retry", job_id="a")))
+        intake.step(Log(message(5, topic="t.control", verb="retry", job_id="a")))
         store.ask_cancel("a-retry1")
     assert sorted(states(store)) == ["a", "a-retry1"]
 
