@@ -32,7 +32,7 @@ from adaptive_nerf.jobs.watch import Live
 
 log = logging.getLogger(__name__)
 AT_MOST_STARTED = 64  # in one step; what waits behind them comes with the next
-LOOK_S, IDLE_S, KILL_AFTER_GRACE_S, UNBURIED_REST_S = 0.5, 30.0, 10.0, 60.0
+LOOK_S, ASK_AGAIN_S, IDLE_S, KILL_AFTER_GRACE_S, UNBURIED_REST_S = 0.5, 1.0, 30.0, 10.0, 60.0
 
 
 class Supervisor:
@@ -57,8 +57,8 @@ class Supervisor:
             self._watch(moment)
             self._stop_cancelled(moment)
             due_s = self._requeue(moment)
-            if self.accepting and self.may_start():
-                self._start_waiting(moment)
+            if self.accepting and not (self.may_start() and self._start_waiting(moment)):
+                due_s = min(due_s, ASK_AGAIN_S)
         except StoreFull as error:
             self.on_full()
             log.error("the disk is full: %s; running jobs go on, their ends are told when there is room", error)
@@ -87,17 +87,20 @@ class Supervisor:
 
     # --- starting
 
-    def _start_waiting(self, now: Now) -> None:
+    def _start_waiting(self, now: Now) -> bool:
+        """Whether no job waits any more. Room on the disk or on a GPU rings no bell, so it is asked for again."""
         waiting = self.store.waiting(AT_MOST_STARTED)
         if not waiting:
-            return
+            return True
         held = {name for job in self.store.jobs(LIVE) for name in job.slots}
         slots = self.devices.look()
         for job in waiting:
             if why := scheduling.impossible(job, slots, self.settings.light_slots):
                 self._refuse(job, why)
-        for placement in scheduling.choose(waiting, held, slots, self.settings.light_slots):
+        placements = scheduling.choose(waiting, held, slots, self.settings.light_slots)
+        for placement in placements:
             self._start(placement, now)
+        return len(placements) == len(waiting)
 
     def _refuse(self, job: Job, why: str) -> None:
         self.store.move(job, State.FAILED, Draft("failed", {"cause": why, "hint": "ask for fewer with gpus"}),

@@ -17,7 +17,7 @@ from adaptive_nerf.jobs.scheduling import Slot
 from adaptive_nerf.jobs.settings import Settings, Topics
 from adaptive_nerf.jobs.states import Reason, State
 from adaptive_nerf.jobs.store import Store
-from adaptive_nerf.jobs.supervisor import KILL_AFTER_GRACE_S, UNBURIED_REST_S, Supervisor
+from adaptive_nerf.jobs.supervisor import ASK_AGAIN_S, KILL_AFTER_GRACE_S, UNBURIED_REST_S, Supervisor
 
 PLACE = Source("cluster", "life", 0)
 DONE = Ended(0, None, None, 0, 0)
@@ -238,8 +238,9 @@ def test_each_warning_is_told_once(world):
 def test_nothing_starts_while_starting_is_not_allowed(world):
     world.supervisor.may_start = lambda: False
     world.send(named("a"))
-    world.step()
+    soon_s = world.supervisor.step()
     assert world.job().state is State.QUEUED
+    assert soon_s == ASK_AGAIN_S  # nobody rings when the disk has room again
 
 
 def test_a_job_for_more_gpus_than_there_are_fails_with_the_reason(world):
