@@ -1,0 +1,89 @@
+"""How tensors lie in memory for the library, and which rows belong to which slot.
+
+Places [n, 3] lie axis by axis, features [n, levels, features] level by level: as views with such strides. What comes
+with other strides is copied; everything that the engine itself makes comes right.
+"""
+
+import ctypes
+import functools
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from adaptive_nerf.engine.cpu.library import Level, Piece, Shape, library
+from adaptive_nerf.engine.hash_grid import HashGrid
+from adaptive_nerf.engine.network import Network
+
+PIECES = 32  # into which work is cut, about; more than any number of threads that it matters for
+SHORTEST = 384  # rows
+
+
+class Unsorted(Exception):
+    """The slots of the rows change too often."""
+
+
+class Pieces(NamedTuple):
+    data: ctypes.Array
+    count: int
+
+
+def pieces(slots: Tensor, n_slots: int, n: int, longest: int | None = None) -> Pieces:
+    """Rows of one slot each. A single slot is not looked at."""
+    if longest is None:
+        longest = max(SHORTEST, -(-n // (PIECES * SHORTEST)) * SHORTEST)
+    room = n // longest + 8 * n_slots + 16
+    data = (Piece * room)()
+    pointer = None
+    if n_slots > 1:
+        if slots.dtype != torch.int32 or not slots.is_contiguous():
+            slots = slots.to(torch.int32).contiguous()
+        pointer = slots.data_ptr()
+    count = library().cut_pieces(pointer, n, n_slots, longest, data, room)
+    if count == -2:
+        raise ValueError(f"a slot is not in 0 to {n_slots - 1}")
+    if count < 0:
+        raise Unsorted
+    return Pieces(data, count)
+
+
+def by_axis(places: Tensor) -> tuple[Tensor, int]:
+    """The places axis by axis, and the numbers from one axis to the next. [n, 3]"""
+    if places.stride(0) != 1 or places.stride(1) < len(places):
+        places = places.t().contiguous().t()
+    return places, places.stride(1)
+
+
+def by_level(features: Tensor) -> tuple[Tensor, int]:
+    """The features level by level, and the numbers from one level to the next. [n, levels, features]"""
+    n, _, width = features.shape
+    if features.stride(2) != 1 or features.stride(0) != width or features.stride(1) < n * width:
+        features = features.permute(1, 0, 2).contiguous().permute(1, 0, 2)
+    return features, features.stride(1)
+
+
+def new_features(n: int, grid: HashGrid) -> Tensor:
+    return torch.empty(grid.levels, n, grid.features).permute(1, 0, 2)
+
+
+def float32(**tensors: Tensor | None) -> None:
+    """Refuses what the library cannot read."""
+    for name, tensor in tensors.items():
+        if tensor is not None and (tensor.dtype != torch.float32 or tensor.device.type != "cpu"):
+            raise ValueError(f"the cpu engine takes float32 on the CPU; {name} is {tensor.dtype} on {tensor.device}")
+
+
+@functools.lru_cache(maxsize=64)
+def levels(grid: HashGrid) -> ctypes.Array:
+    return (Level * grid.levels)(*[Level(level.offset, level.size, level.resolution, level.hashed, level.scale, 0)
+                                   for level in grid.layout])
+
+
+@functools.lru_cache(maxsize=64)
+def shape(network: Network | None) -> Shape:
+    found = Shape()
+    if network is not None:
+        widths = [network.inputs, *[rows for rows, _ in network.shapes]]
+        found.layers = len(widths) - 1
+        found.width[:len(widths)] = widths
+    return found

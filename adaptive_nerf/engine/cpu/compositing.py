@@ -1,0 +1,60 @@
+"""Volume rendering by the library."""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from adaptive_nerf.engine.cpu import pool
+from adaptive_nerf.engine.cpu.buffers import float32
+from adaptive_nerf.engine.cpu.library import CompositeArgs, library
+from adaptive_nerf.engine.samples import Composited, Samples
+from adaptive_nerf.engine.torch_reference import EARLY_STOP
+
+RAYS_AT_ONCE = 64
+
+
+def composite(values: Tensor, samples: Samples, stop: float = EARLY_STOP) -> Composited:
+    float32(values=values, t=samples.t, delta=samples.delta)
+    return Composited(*_Composite.apply(values, samples, stop))
+
+
+class _Composite(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values, samples, stop):  # type: ignore[no-untyped-def]
+        values = values.contiguous()
+        n_rays, width, used = len(samples.offsets) - 1, values.shape[1], int(samples.offsets[-1])
+        image, rest = torch.empty(n_rays, width), torch.empty(3, n_rays)
+        rows = torch.empty(2, len(values))
+        rows[:, used:] = 0
+        args = _arguments(values, samples, stop)
+        args.image, args.weights, args.relative = image.data_ptr(), rows[0].data_ptr(), rows[1].data_ptr()
+        args.depth, args.median, args.distortion = (part.data_ptr() for part in rest)
+        pool.run(library().composite, args, -(-n_rays // RAYS_AT_ONCE))
+        ctx.save_for_backward(values)
+        ctx.samples, ctx.stop = samples, stop
+        depth, median, distortion = rest.unbind()
+        weights, relative = rows.unbind()
+        ctx.mark_non_differentiable(median, weights, relative)
+        ctx.set_materialize_grads(False)
+        return image, depth, median, distortion, weights, relative
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, image, depth, _median, distortion, _weights, _relative):  # type: ignore[no-untyped-def]
+        (values,) = ctx.saved_tensors
+        n_rays = len(ctx.samples.offsets) - 1
+        found = torch.empty_like(values)
+        found[int(ctx.samples.offsets[-1]):] = 0
+        image = torch.zeros(n_rays, values.shape[1]) if image is None else image.contiguous()
+        given = [None if part is None else part.contiguous() for part in (depth, distortion)]
+        args = _arguments(values, ctx.samples, ctx.stop)
+        args.image_gradient, args.values_gradient = image.data_ptr(), found.data_ptr()
+        args.depth_gradient, args.distortion_gradient = (None if part is None else part.data_ptr() for part in given)
+        pool.run(library().composite_backward, args, -(-n_rays // RAYS_AT_ONCE))
+        return found, None, None
+
+
+def _arguments(values: Tensor, samples: Samples, stop: float):  # type: ignore[no-untyped-def]
+    return CompositeArgs(n_rays=len(samples.offsets) - 1, width=values.shape[1], offsets=samples.offsets.data_ptr(),
+                         order=samples.order.data_ptr(), t=samples.t.data_ptr(), delta=samples.delta.data_ptr(),
+                         values=values.data_ptr(), stop=stop)

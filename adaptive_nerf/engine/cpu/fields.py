@@ -1,0 +1,129 @@
+"""Density trunk, colour head and both together, by the library; the activations are computed anew in the backward."""
+
+import ctypes
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from adaptive_nerf.engine.cpu import pool
+from adaptive_nerf.engine.cpu.buffers import Pieces, Unsorted, by_level, float32, pieces, shape
+from adaptive_nerf.engine.cpu.library import FieldArgs, library
+from adaptive_nerf.engine.network import GEOMETRY, Network, Trunk
+from adaptive_nerf.engine.samples import Samples
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is not differentiated."""
+
+    slots: Tensor  # [n]
+    trunk: Trunk | None
+    head: Network | None
+    rays: Tensor | None = None  # [n] rows of the directions
+
+    @property
+    def outputs(self) -> int:
+        return GEOMETRY if self.head is None else 3 if self.trunk is None else 4
+
+
+def trunk(weights: Tensor, features: Tensor, slots: Tensor, shape: Trunk) -> Tensor:
+    return _run(_Task(slots, shape, None), weights, None, features, None, None)
+
+
+def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor, shape: Network) -> Tensor:
+    return _run(_Task(slots, None, shape), None, weights, None, place, directions)
+
+
+def field(trunk_weights: Tensor, colour_weights: Tensor, features: Tensor, directions: Tensor, samples: Samples,
+          shapes: tuple[Trunk, Network]) -> Tensor:
+    n = len(features)
+    task = _Task(samples.slots[:n], *shapes, samples.rays[:n].contiguous())
+    return _run(task, trunk_weights, colour_weights, features, None, directions)
+
+
+def _run(task: _Task, *inputs: Tensor | None) -> Tensor:
+    names = ("trunk_weights", "head_weights", "features", "place", "directions")
+    float32(**dict(zip(names, inputs, strict=True)))
+    try:
+        return _Field.apply(task, *inputs)
+    except Unsorted:
+        order = torch.argsort(task.slots, stable=True)
+        rays = None if task.rays is None else task.rays[order]
+        moved = [value if value is None or at < 2 or (at == 4 and rays is not None) else value[order]
+                 for at, value in enumerate(inputs)]
+        found = _Field.apply(_Task(task.slots[order], task.trunk, task.head, rays), *moved)
+        return found[torch.argsort(order)]
+
+
+class _Field(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, task, trunk_weights, head_weights, features, place, directions):  # type: ignore[no-untyped-def]
+        inputs = [None if value is None else value.contiguous() for value in (trunk_weights, head_weights)]
+        inputs += [None if features is None else by_level(features)[0]]
+        inputs += [None if value is None else value.contiguous() for value in (place, directions)]
+        args, held = _arguments(task, *inputs)
+        out = torch.empty(args.n, task.outputs)
+        args.out = out.data_ptr()
+        pool.run(library().field_forward, args, held.count)
+        ctx.task = task
+        ctx.save_for_backward(*inputs)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
+        inputs = ctx.saved_tensors
+        trunk_weights, head_weights, features, place, directions = inputs
+        args, held = _arguments(ctx.task, *inputs)
+        _, _, _, wants_features, _, wants_directions = ctx.needs_input_grad
+        gradient = gradient.contiguous()
+        args.gradient = gradient.data_ptr()
+        for_features = for_place = for_directions = None
+        if features is not None and wants_features:
+            for_features = torch.empty(features.shape[1], len(features), features.shape[2]).permute(1, 0, 2)
+            args.features_gradient, args.features_gradient_stride = for_features.data_ptr(), for_features.stride(1)
+        if place is not None:
+            for_place = torch.empty(len(place), GEOMETRY)
+            args.place_gradient = for_place.data_ptr()
+        if wants_directions:
+            for_directions = torch.empty(args.n, directions.shape[1])
+            args.directions_gradient = for_directions.data_ptr()
+        parts = [None if weights is None else torch.empty(held.count, weights.shape[1])
+                 for weights in (trunk_weights, head_weights)]
+        args.trunk_gradient, args.head_gradient = (None if part is None else part.data_ptr() for part in parts)
+        pool.run(library().field_backward, args, held.count)
+        for_weights = [_summed(held, part, weights)
+                       for part, weights in zip(parts, (trunk_weights, head_weights), strict=True)]
+        if for_directions is not None and ctx.task.rays is not None:
+            for_directions = torch.zeros_like(directions).index_add(0, ctx.task.rays, for_directions)
+        return None, *for_weights, for_features, for_place, for_directions
+
+
+def _arguments(task: _Task, trunk_weights, head_weights, features, place, directions):  # type: ignore[no-untyped-def]
+    weights = trunk_weights if trunk_weights is not None else head_weights
+    n = len(features if features is not None else place)
+    held = pieces(task.slots, len(weights), n)
+    args = FieldArgs(n=n, pieces=ctypes.addressof(held.data), n_pieces=held.count)
+    if task.trunk is not None:
+        args.trunk, args.density_bias = shape(task.trunk.network), task.trunk.density_bias
+        args.trunk_weights, args.features = trunk_weights.data_ptr(), features.data_ptr()
+        args.n_levels, args.n_features, args.features_stride = features.shape[1], features.shape[2], features.stride(1)
+    if task.head is not None:
+        args.head, args.head_slots = shape(task.head), len(head_weights)
+        args.head_weights, args.directions = head_weights.data_ptr(), directions.data_ptr()
+        args.directions_width = directions.shape[1]
+    if place is not None:
+        args.place, args.place_stride = place.data_ptr(), place.stride(0)
+    if task.rays is not None:
+        args.rays = task.rays.data_ptr()
+    return args, held
+
+
+def _summed(held: Pieces, parts: Tensor | None, weights: Tensor | None) -> Tensor | None:
+    if parts is None or weights is None:
+        return None
+    total = torch.empty_like(weights)
+    library().sum_gradients(held.data, held.count, parts.data_ptr(), weights.shape[1], total.data_ptr(), len(weights))
+    return total

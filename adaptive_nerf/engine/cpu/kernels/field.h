@@ -1,0 +1,242 @@
+// The field: density trunk and colour head, tile by tile; the backward computes the activations anew.
+//   features    [levels][n][F]          of the trunk
+//   trunk out   [n][16]                 the density, then 15 features of the place
+//   directions  [n_rays][16 + code]
+//   colour out  [n][3];  field out [n][4]: the density, then the colour
+#pragma once
+#include "network.h"
+#include "work.h"
+
+constexpr int kGeometry = 16;
+constexpr float kDensest = 11.0f;
+
+struct FieldArgs {
+    int64_t next;
+    int64_t n;
+    const Piece* pieces;
+    int64_t n_pieces;
+    Shape trunk, head;             // either may have no layers: not part of this operation
+    const float* trunk_weights;    // [n_slots][n_weights]
+    const float* head_weights;     // [n_slots or 1][n_weights]
+    int64_t head_slots;
+    float density_bias, unused;
+    const float* features;
+    int64_t n_levels, n_features, features_stride;
+    const float* place;            // [n][16], inputs of a head without a trunk
+    int64_t place_stride;
+    const float* directions;
+    int64_t directions_width;
+    const int32_t* rays;           // [n] the row of `directions`, or null: its own
+    float* out;
+    const float* gradient;         // of `out`
+    float* features_gradient;      // [levels][n][F]; may be `features` itself
+    int64_t features_gradient_stride;
+    float* place_gradient;         // [n][16]
+    float* directions_gradient;    // [n][16 + code], a row for each row of `out`; or null
+    float* trunk_gradient;         // [n_pieces][n_weights], summed up afterwards
+    float* head_gradient;
+};
+
+struct FieldTile {
+    const FieldArgs& a;
+    const bool with_trunk, with_head;
+    Packed trunk, head;
+    Activations trunk_values, head_values;
+    int64_t packed_slot = -1;
+
+    explicit FieldTile(const FieldArgs& args)
+        : a(args), with_trunk(args.trunk.layers > 0), with_head(args.head.layers > 0), trunk(args.trunk),
+          head(args.head), trunk_values(args.trunk), head_values(args.head) {}
+
+    int64_t outputs() const { return !with_head ? kGeometry : with_trunk ? 4 : 3; }
+
+    void use_slot(int64_t slot) {
+        if (slot == packed_slot) return;
+        if (with_trunk) trunk.fill(a.trunk_weights + slot * a.trunk.n_weights());
+        if (with_head && (packed_slot < 0 || a.head_slots > 1))
+            head.fill(a.head_weights + (a.head_slots > 1 ? slot : 0) * a.head.n_weights());
+        packed_slot = slot;
+    }
+
+    // Rows past `count` are zero: they must add nothing to the gradient of the weights.
+    void read_features(int64_t begin, int64_t count) {
+        const int64_t stride = a.trunk.stride(0), width = a.n_features;
+        for (int64_t l = 0; l < a.n_levels; ++l) {
+            const float* from = a.features + l * a.features_stride + begin * width;
+            float* to = trunk_values.value[0] + l * width;
+            switch (width) {
+                case 2: copy_rows<2>(from, to, count, stride); break;
+                case 4: copy_rows<4>(from, to, count, stride); break;
+                default: for (int64_t i = 0; i < count; ++i) memcpy(to + i * stride, from + i * width, size_t(width) * 4);
+            }
+        }
+        memset(trunk_values.value[0] + count * stride, 0, size_t((kTile - count) * stride) * 4);
+    }
+    template <int kWidth>
+    static void copy_rows(const float* from, float* to, int64_t count, int64_t stride) {
+        for (int64_t i = 0; i < count; ++i) memcpy(to + i * stride, from + i * kWidth, kWidth * 4);
+    }
+
+    void run_trunk(int64_t begin, int64_t count) {
+        read_features(begin, count);
+        forward_tile(trunk, trunk_values);
+        float* out = trunk_values.value[a.trunk.layers];
+        for (int64_t i = 0; i < kTile; i += kLanes) {
+            Floats raw{};
+            for (int lane = 0; lane < kLanes; ++lane) raw[lane] = out[(i + lane) * kGeometry] + a.density_bias;
+            raw = exponential(raw < kDensest ? raw : all(kDensest));
+            for (int lane = 0; lane < kLanes; ++lane) out[(i + lane) * kGeometry] = raw[lane];
+        }
+    }
+
+    void run_head(int64_t begin, int64_t count) {
+        const int64_t stride = a.head.stride(0);
+        float* in = head_values.value[0];
+        memset(in + count * stride, 0, size_t((kTile - count) * stride) * 4);
+        for (int64_t i = 0; i < count; ++i) {
+            const float* place = with_trunk ? trunk_values.value[a.trunk.layers] + i * kGeometry
+                                            : a.place + (begin + i) * a.place_stride;
+            const int64_t ray = a.rays ? a.rays[begin + i] : begin + i;
+            memcpy(in + i * stride, place, kGeometry * 4);
+            if (with_trunk) in[i * stride] = 1;
+            memcpy(in + i * stride + kGeometry, a.directions + ray * a.directions_width, size_t(a.directions_width) * 4);
+        }
+        forward_tile(head, head_values);
+        float* out = head_values.value[a.head.layers];
+        const int64_t ldo = a.head.stride(a.head.layers);
+        for (int64_t i = 0; i < count; i += 1)
+            for (int64_t at = 0; at < 3; at += kLanes) {
+                const Floats v = 1.0f / (1.0f + exponential(-floats(out + i * ldo + at)));
+                store(out + i * ldo + at, v);
+            }
+    }
+
+    void forward(int64_t begin, int64_t count) {
+        if (with_trunk) run_trunk(begin, count);
+        if (with_head) run_head(begin, count);
+    }
+
+    void write_out(int64_t begin, int64_t count) const {
+        float* to = a.out + begin * outputs();
+        if (!with_head) {
+            memcpy(to, trunk_values.value[a.trunk.layers], size_t(count) * kGeometry * 4);
+            return;
+        }
+        const float* density = with_trunk ? trunk_values.value[a.trunk.layers] : nullptr;
+        const float* rgb = head_values.value[a.head.layers];
+        const int64_t ldo = a.head.stride(a.head.layers);
+        for (int64_t i = 0; i < count; ++i) {
+            if (density) *to++ = density[i * kGeometry];
+            for (int c = 0; c < 3; ++c) *to++ = rgb[i * ldo + c];
+        }
+    }
+};
+
+struct FieldBackward {
+    FieldTile tile;
+    const FieldArgs& a;
+    Activations trunk_slopes, head_slopes;
+    WeightGradient trunk_gradient, head_gradient;
+
+    explicit FieldBackward(const FieldArgs& args)
+        : tile(args), a(args), trunk_slopes(args.trunk), head_slopes(args.head), trunk_gradient(args.trunk),
+          head_gradient(args.head) {}
+
+    void through_head(int64_t begin, int64_t count) {
+        const int64_t ldo = a.head.stride(a.head.layers), stride = a.head.stride(0), given = tile.outputs();
+        const float* rgb = tile.head_values.value[a.head.layers];
+        float* slope = head_slopes.value[a.head.layers];
+        memset(slope, 0, size_t(kTile * ldo) * 4);
+        for (int64_t i = 0; i < count; ++i)
+            for (int c = 0; c < 3; ++c) {
+                const float v = rgb[i * ldo + c];
+                slope[i * ldo + c] = a.gradient[(begin + i) * given + given - 3 + c] * v * (1 - v);
+            }
+        const int64_t wanted = a.directions_gradient ? a.head.width[0] : kGeometry;
+        backward_tile(tile.head, tile.head_values, head_slopes, head_gradient, wanted);
+        const float* in = head_slopes.value[0];
+        for (int64_t i = 0; i < count; ++i) {
+            if (a.directions_gradient)
+                memcpy(a.directions_gradient + (begin + i) * a.directions_width, in + i * stride + kGeometry,
+                       size_t(a.directions_width) * 4);
+            if (!tile.with_trunk) memcpy(a.place_gradient + (begin + i) * kGeometry, in + i * stride, kGeometry * 4);
+        }
+    }
+
+    void through_trunk(int64_t begin, int64_t count) {
+        float* slope = trunk_slopes.value[a.trunk.layers];
+        const float* out = tile.trunk_values.value[a.trunk.layers];
+        const int64_t stride = a.head.stride(0), given = tile.outputs();
+        memset(slope + count * kGeometry, 0, size_t((kTile - count) * kGeometry) * 4);
+        for (int64_t i = 0; i < count; ++i) {
+            const float* from = a.gradient + (begin + i) * given;
+            memcpy(slope + i * kGeometry, tile.with_head ? head_slopes.value[0] + i * stride : from, kGeometry * 4);
+            const float density = out[i * kGeometry];
+            slope[i * kGeometry] = density < densest ? from[0] * density : 0;
+        }
+        backward_tile(tile.trunk, tile.trunk_values, trunk_slopes, trunk_gradient,
+                      a.features_gradient ? a.trunk.width[0] : 0);
+        if (a.features_gradient) write_features(begin, count);
+    }
+
+    void write_features(int64_t begin, int64_t count) const {
+        const int64_t stride = a.trunk.stride(0), width = a.n_features;
+        for (int64_t l = 0; l < a.n_levels; ++l) {
+            float* to = a.features_gradient + l * a.features_gradient_stride + begin * width;
+            const float* from = trunk_slopes.value[0] + l * width;
+            switch (width) {
+                case 2: gather_rows<2>(from, to, count, stride); break;
+                case 4: gather_rows<4>(from, to, count, stride); break;
+                default: for (int64_t i = 0; i < count; ++i) memcpy(to + i * width, from + i * stride, size_t(width) * 4);
+            }
+        }
+    }
+    template <int kWidth>
+    static void gather_rows(const float* from, float* to, int64_t count, int64_t stride) {
+        for (int64_t i = 0; i < count; ++i) memcpy(to + i * kWidth, from + i * stride, kWidth * 4);
+    }
+
+    void run(const Piece& piece, int64_t number) {
+        tile.use_slot(piece.slot);
+        for (int64_t begin = piece.begin; begin < piece.end; begin += kTile) {
+            const int64_t count = piece.end - begin < kTile ? piece.end - begin : kTile;
+            tile.forward(begin, count);
+            if (tile.with_head) through_head(begin, count);
+            if (tile.with_trunk) through_trunk(begin, count);
+        }
+        if (tile.with_trunk) trunk_gradient.move_to(a.trunk_gradient + number * a.trunk.n_weights());
+        if (tile.with_head) head_gradient.move_to(a.head_gradient + number * a.head.n_weights());
+    }
+
+    const float densest = exponential(all(kDensest))[0];
+};
+
+extern "C" {
+void field_forward(FieldArgs* args) {
+    FieldTile tile(*args);
+    for (int64_t item; (item = take(&args->next, args->n_pieces)) >= 0;) {
+        const Piece& piece = args->pieces[item];
+        tile.use_slot(piece.slot);
+        for (int64_t begin = piece.begin; begin < piece.end; begin += kTile) {
+            const int64_t count = piece.end - begin < kTile ? piece.end - begin : kTile;
+            tile.forward(begin, count);
+            tile.write_out(begin, count);
+        }
+    }
+}
+
+void field_backward(FieldArgs* args) {
+    FieldBackward backward(*args);
+    for (int64_t item; (item = take(&args->next, args->n_pieces)) >= 0;) backward.run(args->pieces[item], item);
+}
+
+// out[slot] = the sum over the pieces of that slot, in their order; everything goes to slot 0 where there is but one.
+void sum_gradients(const Piece* pieces, int64_t n_pieces, const float* parts, int64_t width, float* out,
+                   int64_t n_slots) {
+    memset(out, 0, size_t(n_slots * width) * 4);
+    for (int64_t p = 0; p < n_pieces; ++p) {
+        float* to = out + (n_slots > 1 ? pieces[p].slot : 0) * width;
+        for (int64_t i = 0; i < width; ++i) to[i] += parts[p * width + i];
+    }
+}
+}

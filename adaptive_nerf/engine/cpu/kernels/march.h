@@ -1,0 +1,242 @@
+// Marching through occupancy bits: as reference_march.py says, but what is empty is skipped a cell or a word of 4 x 4 x 4
+// cells at a time. In float64 as there, so that the same places are taken.
+#pragma once
+#include <vector>
+
+#include "vectors.h"
+#include "work.h"
+
+constexpr double kFlat = 1e-12, kNearest = 1e-6, kSlack = 1e-9;
+constexpr int kWordCells = 4;
+
+struct Region {
+    double low[3], high[3], centroid[3];
+    double side;
+    int64_t blocks[3];
+    int64_t first_word;
+};
+
+struct MarchArgs {
+    int64_t next;
+    int64_t n_rays;
+    const float* origins;      // [n_rays][3]
+    const float* directions;   // [n_rays][3]
+    double near, far, step;
+    uint64_t key;
+    int64_t stratified, most;
+    const Region* regions;
+    int64_t n_regions;
+    double bounds[6];
+    double margin;
+    int64_t axes[3];           // of the distances to centroids: 1 or 0
+    int64_t inverse;           // routing by 1 / distance
+    const int64_t* words;
+    double cell;
+    const int32_t* first;      // [n_rays] or null
+    int32_t* counts;           // [n_rays][n_regions] from the first pass; then where the ray's rows of the slot begin
+    int32_t* offsets;          // [n_rays + 1]
+    uint8_t* dropped;          // [n_rays]
+    int32_t* following;        // [n_rays]
+    int64_t capacity;
+    float* local;              // [3][capacity]
+    int32_t* slots;
+    int32_t* rays;
+    float* t;
+    float* delta;
+    int32_t* order;
+};
+
+inline float drawn(uint64_t key, uint64_t index) {  // draws.uniform
+    uint64_t word = key + (index + 1) * 0x9E3779B97F4A7C15ull;
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9ull;
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EBull;
+    return float((word ^ (word >> 31)) >> 40) * (1.0f / 16777216.0f);
+}
+
+struct Ray {
+    double origin[3], direction[3], inverse[3];
+    double enter, leave;
+    double shift;
+
+    Ray(const MarchArgs& a, int64_t index) : enter(a.near), leave(a.far) {
+        for (int d = 0; d < 3; ++d) {
+            origin[d] = a.origins[index * 3 + d];
+            direction[d] = a.directions[index * 3 + d];
+            const double steep = std::fabs(direction[d]) < kFlat ? kFlat : direction[d];
+            inverse[d] = 1 / steep;
+            const double one = (a.bounds[d] - origin[d]) / steep, other = (a.bounds[d + 3] - origin[d]) / steep;
+            enter = std::fmax(enter, std::fmin(one, other));
+            leave = std::fmin(leave, std::fmax(one, other));
+        }
+        shift = a.stratified ? drawn(a.key, uint64_t(index)) : 0.5f;
+    }
+};
+
+// What one slot has at one place: nothing, with the way to where that may change; or something.
+struct Look {
+    bool within, set;
+    double way;
+};
+
+inline Look look(const MarchArgs& a, const Region& region, const Ray& ray, const double place[3]) {
+    double grid[3];
+    int64_t cell[3];
+    bool within = true;
+    for (int d = 0; d < 3; ++d) within &= place[d] >= region.low[d] && place[d] <= region.high[d];
+    if (!within) {  // the way to the box, if the ray comes to it at all
+        double enter = 0, leave = INFINITY;
+        for (int d = 0; d < 3; ++d) {
+            const double one = (region.low[d] - place[d]) * ray.inverse[d];
+            const double other = (region.high[d] - place[d]) * ray.inverse[d];
+            enter = std::fmax(enter, std::fmin(one, other));
+            leave = std::fmin(leave, std::fmax(one, other));
+        }
+        return {false, false, enter <= leave ? enter : INFINITY};
+    }
+    for (int d = 0; d < 3; ++d) {
+        grid[d] = (place[d] - region.low[d]) / a.cell;
+        const int64_t most = region.blocks[d] * kWordCells - 1;
+        const int64_t low = int64_t(grid[d]);
+        cell[d] = low < 0 ? 0 : low > most ? most : low;
+    }
+    const int64_t block = ((cell[0] >> 2) * region.blocks[1] + (cell[1] >> 2)) * region.blocks[2] + (cell[2] >> 2);
+    const uint64_t word = uint64_t(a.words[region.first_word + block]);
+    const int bit = int((cell[0] & 3) << 4 | (cell[1] & 3) << 2 | (cell[2] & 3));
+    if (word >> bit & 1) return {true, true, 0};
+    const int shift = word == 0 ? 2 : 0;
+    double way = INFINITY;
+    for (int d = 0; d < 3; ++d) {
+        const int64_t edge = ((cell[d] >> shift) + (ray.inverse[d] > 0)) << shift;
+        way = std::fmin(way, (double(edge) - grid[d]) * a.cell * ray.inverse[d]);
+    }
+    return {true, false, way};
+}
+
+// The share of each slot whose box holds the place; reference_march.routed.
+inline void route(const MarchArgs& a, const double place[3], const Look* looks, double* share) {
+    double least = INFINITY, total = 0;
+    int64_t nearest = -1;
+    for (int64_t s = 0; s < a.n_regions; ++s) {
+        double squared = 0;
+        for (int d = 0; d < 3; ++d)
+            if (a.axes[d]) squared += (place[d] - a.regions[s].centroid[d]) * (place[d] - a.regions[s].centroid[d]);
+        share[s] = looks[s].within ? std::fmax(std::sqrt(squared), kNearest) : INFINITY;
+        if (share[s] < least) least = share[s], nearest = s;
+    }
+    for (int64_t s = 0; s < a.n_regions; ++s) {
+        const double distance = share[s];
+        if (distance == INFINITY) share[s] = 0;
+        else if (a.margin == 1) share[s] = s == nearest;
+        else if (a.inverse) share[s] = distance <= a.margin * least ? 1 / distance : 0;
+        else share[s] = std::fmax(0.0, (a.margin * least - distance) / distance);
+        total += share[s];
+    }
+    for (int64_t s = 0; s < a.n_regions; ++s) share[s] /= total > 0 ? total : 1;
+}
+
+struct Room {
+    std::vector<Look> looks;
+    std::vector<double> share;
+    explicit Room(int64_t n) : looks(size_t(n)), share(size_t(n)) {}
+};
+
+// Calls use(t, place, slot, share) for each sample of the ray; returns the lattice point to go on with, or -1.
+template <class Use>
+inline int64_t walk(const MarchArgs& a, const Ray& ray, int64_t index, Room& room, Use use) {
+    int64_t point = a.first ? a.first[index] : 0, taken = 0;
+    if (point < 0) return -1;
+    for (;;) {
+        const double t = ray.enter + (double(point) + ray.shift) * a.step;
+        if (!(t < ray.leave)) return -1;
+        double place[3], way = INFINITY;
+        for (int d = 0; d < 3; ++d) place[d] = ray.origin[d] + t * ray.direction[d];
+        bool any = false;
+        for (int64_t s = 0; s < a.n_regions; ++s) {
+            const Look& seen = room.looks[size_t(s)] = look(a, a.regions[s], ray, place);
+            any |= seen.set;
+            way = std::fmin(way, seen.way);
+        }
+        if (any) {
+            bool hit = false;
+            if (a.n_regions > 1) route(a, place, room.looks.data(), room.share.data());
+            else room.share[0] = 1;
+            for (int64_t s = 0; s < a.n_regions; ++s) {
+                if (!room.looks[size_t(s)].set || !(room.share[size_t(s)] > 0)) continue;
+                if (taken == a.most) return point;
+                hit = true;
+                use(t, place, s, room.share[size_t(s)]);
+            }
+            taken += hit;
+            ++point;
+            continue;
+        }
+        if (way == INFINITY) return -1;
+        // The first lattice point that is not before the place where something may be.
+        const double far = std::ceil((t + way - ray.enter) / a.step - ray.shift - kSlack);
+        point = far > double(point) ? int64_t(far) : point + 1;
+    }
+}
+
+extern "C" {
+void march_count(MarchArgs* args) {
+    const MarchArgs& a = *args;
+    Room room(a.n_regions);
+    for (int64_t item; (item = take(&args->next, (a.n_rays + 63) / 64)) >= 0;)
+        for (int64_t index = item * 64; index < a.n_rays && index < (item + 1) * 64; ++index) {
+            int32_t* counts = a.counts + index * a.n_regions;
+            memset(counts, 0, size_t(a.n_regions) * 4);
+            a.following[index] = int32_t(walk(a, Ray(a, index), index, room,
+                                              [&](double, const double*, int64_t s, double) { ++counts[s]; }));
+        }
+}
+
+// Where each ray's rows go: all rows of a slot together, rays in order, until the room is used up. Returns how many rows.
+int64_t march_lay_out(MarchArgs* args) {
+    const MarchArgs& a = *args;
+    std::vector<int64_t> of_slot(size_t(a.n_regions), 0);
+    int64_t total = 0;
+    bool full = false;
+    a.offsets[0] = 0;
+    for (int64_t ray = 0; ray < a.n_rays; ++ray) {
+        int64_t count = 0;
+        for (int64_t s = 0; s < a.n_regions; ++s) count += a.counts[ray * a.n_regions + s];
+        full |= total + count > a.capacity;
+        a.dropped[ray] = full;
+        for (int64_t s = 0; s < a.n_regions; ++s) {
+            int32_t& entry = a.counts[ray * a.n_regions + s];
+            const int32_t here = full ? 0 : entry;
+            entry = int32_t(of_slot[size_t(s)]);
+            of_slot[size_t(s)] += here;
+        }
+        total += full ? 0 : count;
+        a.offsets[ray + 1] = int32_t(total);
+    }
+    int64_t begin = 0;
+    for (int64_t s = 0; s < a.n_regions; ++s) {
+        for (int64_t ray = 0; begin && ray < a.n_rays; ++ray) a.counts[ray * a.n_regions + s] += int32_t(begin);
+        begin += of_slot[size_t(s)];
+    }
+    return total;
+}
+
+void march_fill(MarchArgs* args) {
+    const MarchArgs& a = *args;
+    Room room(a.n_regions);
+    for (int64_t item; (item = take(&args->next, (a.n_rays + 63) / 64)) >= 0;)
+        for (int64_t index = item * 64; index < a.n_rays && index < (item + 1) * 64; ++index) {
+            if (a.offsets[index + 1] == a.offsets[index]) continue;
+            int32_t* rows = a.counts + index * a.n_regions;
+            int64_t at = a.offsets[index];
+            walk(a, Ray(a, index), index, room, [&](double t, const double* place, int64_t s, double share) {
+                const int32_t row = rows[s]++;
+                const Region& region = a.regions[s];
+                for (int d = 0; d < 3; ++d) a.local[d * a.capacity + row] = float((place[d] - region.low[d]) / region.side);
+                a.slots[row] = int32_t(s);
+                a.rays[row] = int32_t(index);
+                a.t[row] = float(t);
+                a.delta[row] = float(share * a.step);
+                a.order[at++] = row;
+            });
+        }
+}
+}

@@ -1,0 +1,74 @@
+// Vectors as wide as the machine has them, by the compiler's extensions: one source for AVX2, AVX-512 and NEON.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+constexpr int kRegisters = 32;
+#elif defined(__AVX__)
+constexpr int kLanes = 8;
+constexpr int kRegisters = 16;
+#else
+constexpr int kLanes = 4;
+constexpr int kRegisters = 16;
+#endif
+
+typedef float Floats __attribute__((vector_size(kLanes * 4)));
+typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
+typedef uint32_t Words __attribute__((vector_size(kLanes * 4)));
+
+template <class Vector, class Scalar>
+inline Vector load(const Scalar* from) {
+    Vector result;
+    memcpy(&result, from, sizeof result);
+    return result;
+}
+template <class Vector, class Scalar>
+inline void store(Scalar* to, Vector value) {
+    memcpy(to, &value, sizeof value);
+}
+inline Floats floats(const float* from) { return load<Floats>(from); }
+inline Floats all(float value) { return value - Floats{}; }  // no "+": -0 would become 0, at the cost of an addition
+inline float sum(Floats v) {
+    float total = 0;
+    for (int lane = 0; lane < kLanes; ++lane) total += v[lane];
+    return total;
+}
+
+// e^x to two units in the last place for |x| <= 87; beyond, as at 87. Two parts of ln 2 keep the remainder exact.
+inline Floats exponential(Floats x) {
+    x = x > 87.0f ? all(87.0f) : x;
+    x = x < -87.0f ? all(-87.0f) : x;
+    const Floats rounder = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
+    const Floats n = (x * 1.44269504f + rounder) - rounder;
+    const Floats r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    Floats p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    const Ints power = (__builtin_convertvector(n, Ints) + 127) << 23;
+    return p * load<Floats>(reinterpret_cast<const float*>(&power));
+}
+
+constexpr int64_t padded(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
+
+// Memory of a cache line's alignment, freed at the end of the scope.
+class Scratch {
+  public:
+    explicit Scratch(int64_t count) : data_(nullptr) {
+        if (posix_memalign(reinterpret_cast<void**>(&data_), 64, size_t(count) * 4 + 64)) abort();
+        memset(data_, 0, size_t(count) * 4 + 64);
+    }
+    ~Scratch() { free(data_); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    float* data() const { return data_; }
+
+  private:
+    float* data_;
+};

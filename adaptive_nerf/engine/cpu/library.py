@@ -1,0 +1,91 @@
+"""The library's functions, and the structs that they take: mirrors of those in kernels/, checked when it is loaded."""
+
+import ctypes
+import functools
+import threading
+from ctypes import c_double, c_float, c_int32, c_int64, c_uint64, c_void_p
+
+from adaptive_nerf.engine.cpu.build import Unavailable, library_path
+
+MOST_LAYERS = 9
+
+
+def _struct(name: str, fields: str) -> type[ctypes.Structure]:
+    """`p` pointer, `i` int64, `f` float, `d` double, `u` uint64, `w` int32; a number repeats it: 'i3 axes'."""
+    kinds = {"p": c_void_p, "i": c_int64, "f": c_float, "d": c_double, "u": c_uint64, "w": c_int32}
+    listed: list[tuple[str, type]] = []
+    for group in fields.split(";"):
+        kind, *names = group.split()
+        each = kinds[kind[0]] * int(kind[1:]) if kind[1:] else kinds[kind[0]]
+        listed += [(each_name, each) for each_name in names]
+    return type(name, (ctypes.Structure,), {"_fields_": listed})
+
+
+class Shape(ctypes.Structure):
+    _fields_ = (("layers", c_int64), ("width", c_int64 * (MOST_LAYERS + 1)))
+
+
+Piece = _struct("Piece", "i slot begin end")
+Level = _struct("Level", "i offset size; w resolution hashed; f scale; w unused")
+EncodeArgs = _struct("EncodeArgs", "i next; p local; i local_stride; p pieces; i n_pieces; p levels; "
+                     "i n_levels n_features rows; p tables features; i features_stride; p gradient; i gradient_stride; "
+                     "p local_gradient; i local_gradient_stride")
+Pending = _struct("Pending", "p local; i local_stride; p features; i features_stride; p pieces; i n_pieces")
+TableArgs = _struct("TableArgs", "i next; p pending; i n_pending; p levels; i n_levels n_features rows n_slots line; "
+                    "p total touched values first second rates; f beta1 beta2 epsilon unused")
+
+
+class FieldArgs(ctypes.Structure):
+    _fields_ = (
+        ("next", c_int64), ("n", c_int64), ("pieces", c_void_p), ("n_pieces", c_int64), ("trunk", Shape),
+        ("head", Shape), ("trunk_weights", c_void_p), ("head_weights", c_void_p), ("head_slots", c_int64),
+        ("density_bias", c_float), ("unused", c_float), ("features", c_void_p), ("n_levels", c_int64),
+        ("n_features", c_int64), ("features_stride", c_int64), ("place", c_void_p), ("place_stride", c_int64),
+        ("directions", c_void_p), ("directions_width", c_int64), ("rays", c_void_p), ("out", c_void_p),
+        ("gradient", c_void_p), ("features_gradient", c_void_p), ("features_gradient_stride", c_int64),
+        ("place_gradient", c_void_p), ("directions_gradient", c_void_p), ("trunk_gradient", c_void_p),
+        ("head_gradient", c_void_p))
+
+
+CompositeArgs = _struct("CompositeArgs", "i next n_rays width; p offsets order t delta values; f stop unused; "
+                        "p image depth median distortion weights relative image_gradient depth_gradient "
+                        "distortion_gradient values_gradient")
+Region = _struct("Region", "d3 low high centroid; d side; i3 blocks; i first_word")
+MarchArgs = _struct("MarchArgs", "i next n_rays; p origins directions; d near far step; u key; i stratified most; "
+                    "p regions; i n_regions; d6 bounds; d margin; i3 axes; i inverse; p words; d cell; p first counts "
+                    "offsets dropped following; i capacity; p local slots rays t delta order")
+AdamArgs = _struct("AdamArgs", "i next n; p values first second gradient; f rate beta1 beta2 epsilon correction1 "
+                   "correction2; i clear")
+MIRRORS = (Piece, Level, EncodeArgs, Pending, TableArgs, FieldArgs, CompositeArgs, Region, MarchArgs, AdamArgs)
+WORKERS = ("encode", "encode_places_gradient", "update_tables", "field_forward", "field_backward", "composite",
+           "composite_backward", "march_count", "march_fill", "adam_dense")
+_loading = threading.Lock()
+
+
+def library() -> ctypes.CDLL:
+    """Compiled if need be; raises Unavailable where that cannot be done."""
+    with _loading:
+        return _loaded()
+
+
+@functools.cache
+def _loaded() -> ctypes.CDLL:
+    path = library_path()
+    try:
+        found = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be loaded ({error}); delete it, and it is built again") from error
+    for name in WORKERS:
+        function = getattr(found, name)
+        function.argtypes, function.restype = [c_void_p], None
+    found.march_lay_out.argtypes, found.march_lay_out.restype = [c_void_p], c_int64
+    found.cut_pieces.argtypes = [c_void_p, c_int64, c_int64, c_int64, c_void_p, c_int64]
+    found.cut_pieces.restype = c_int64
+    found.sum_gradients.argtypes = [c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_int64]
+    found.spherical_harmonics.argtypes = [c_void_p, c_int64, c_void_p, c_int64]
+    found.sum_gradients.restype = found.spherical_harmonics.restype = None
+    found.size_of_arguments.argtypes, found.size_of_arguments.restype = [c_int64], c_int64
+    for index, mirror in enumerate(MIRRORS):
+        if found.size_of_arguments(index) != ctypes.sizeof(mirror):
+            raise Unavailable(f"{mirror.__name__} of the library is not that of library.py; please report this")
+    return found

@@ -1,0 +1,54 @@
+"""Marching by the library: once to count, once to fill the buffer, so that where a row goes depends on no thread."""
+
+import ctypes
+import functools
+
+import torch
+from torch import Tensor
+
+from adaptive_nerf.engine.cpu import pool
+from adaptive_nerf.engine.cpu.buffers import float32
+from adaptive_nerf.engine.cpu.library import MarchArgs, Region, library
+from adaptive_nerf.engine.samples import Occupancy, Rays, Regions, Samples, Stepping
+
+RAYS_AT_ONCE = 64
+
+
+def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping, capacity: int,
+          first: Tensor | None = None) -> Samples:
+    float32(origins=rays.origins, directions=rays.directions)
+    n_rays, n_regions = len(rays.origins), len(regions.boxes)
+    origins, directions = rays.origins.contiguous(), rays.directions.contiguous()
+    counts, offsets = torch.empty(n_rays, n_regions, dtype=torch.int32), torch.empty(n_rays + 1, dtype=torch.int32)
+    dropped, following = torch.empty(n_rays, dtype=torch.bool), torch.empty(n_rays, dtype=torch.int32)
+    first = None if first is None else first.to(torch.int32).contiguous()
+    places = _regions(regions, occupancy.blocks)
+    args = MarchArgs(n_rays=n_rays, origins=origins.data_ptr(), directions=directions.data_ptr(), near=rays.near,
+                     far=rays.far, step=stepping.step, key=stepping.key or 0, stratified=stepping.key is not None,
+                     most=stepping.most, regions=ctypes.addressof(places), n_regions=n_regions, bounds=regions.bounds,
+                     margin=regions.margin, axes=tuple(int(axis in regions.axes) for axis in range(3)),
+                     inverse=regions.routing == "inverse", words=occupancy.words.data_ptr(), cell=occupancy.cell,
+                     first=None if first is None else first.data_ptr(), counts=counts.data_ptr(),
+                     offsets=offsets.data_ptr(), dropped=dropped.data_ptr(), following=following.data_ptr(),
+                     capacity=capacity)
+    items = -(-n_rays // RAYS_AT_ONCE)
+    pool.run(library().march_count, args, items)
+    count = library().march_lay_out(ctypes.byref(args))
+    numbers, indices = torch.empty(5, capacity), torch.empty(3, capacity, dtype=torch.int32)
+    numbers[:3, count:], numbers[3:, count:], indices[:, count:] = 0.5, 0, 0
+    args.next, args.local, args.t, args.delta = 0, *(numbers[row].data_ptr() for row in (0, 3, 4))
+    args.slots, args.rays, args.order = (row.data_ptr() for row in indices)
+    pool.run(library().march_fill, args, items)
+    return Samples(numbers[:3].t(), indices[0], indices[1], numbers[3], numbers[4], indices[2], offsets, dropped,
+                   following, offsets[-1:])
+
+
+@functools.lru_cache(maxsize=64)
+def _regions(regions: Regions, blocks: tuple[tuple[int, int, int], ...]) -> ctypes.Array:
+    found, first = (Region * len(blocks))(), 0
+    for region, box, centroid, side, size in zip(found, regions.boxes, regions.centroids, regions.sides, blocks,
+                                                 strict=True):
+        region.low, region.high, region.centroid = tuple(box[:3]), tuple(box[3:]), tuple(centroid)
+        region.side, region.blocks, region.first_word = side, size, first
+        first += size[0] * size[1] * size[2]
+    return found

@@ -1,0 +1,128 @@
+"""The operations by the library. Each differentiable one is an autograd function without a double backward."""
+
+import ctypes
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from adaptive_nerf.engine import directions as reference_directions
+from adaptive_nerf.engine.cpu import pool
+from adaptive_nerf.engine.cpu.buffers import (Unsorted, by_axis, by_level, float32, levels, new_features, pieces)
+from adaptive_nerf.engine.cpu.library import AdamArgs, EncodeArgs, Pending, TableArgs, library
+from adaptive_nerf.engine.hash_grid import HashGrid
+from adaptive_nerf.engine.optimise import Adam, Moments
+from adaptive_nerf.engine.table_gradients import TableGradients, entries_a_line
+
+WHOLE = 1 << 62
+
+
+def encode(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGrid, sink: TableGradients | None = None) -> Tensor:
+    float32(tables=tables, local=local)
+    try:
+        return _Encode.apply(tables, local, slots, grid, sink)
+    except Unsorted:
+        order = torch.argsort(slots, stable=True)
+        return _Encode.apply(tables, local[order], slots[order], grid, sink)[torch.argsort(order)]
+
+
+class _Encode(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, tables, local, slots, grid, sink):  # type: ignore[no-untyped-def]
+        tables = tables.contiguous()
+        local, stride = by_axis(local)
+        features = new_features(len(local), grid)
+        args, held = _encode_args(tables, local, slots, grid)
+        args.features, args.features_stride = features.data_ptr(), features.stride(1)
+        pool.run(library().encode, args, held.count * grid.levels)
+        ctx.save_for_backward(tables, local, slots)
+        ctx.grid, ctx.sink = grid, sink
+        return features
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
+        tables, local, slots = ctx.saved_tensors
+        for_tables, for_local = None, None
+        if ctx.needs_input_grad[1]:
+            for_local = _places_gradient(tables, local, slots, ctx.grid, gradient)
+        if ctx.needs_input_grad[0] and ctx.sink is not None:
+            ctx.sink.add(local, slots, gradient)
+        elif ctx.needs_input_grad[0]:
+            for_tables = torch.zeros_like(tables)
+            _update(for_tables, None, ctx.grid, [(local, slots, gradient)])
+        return for_tables, for_local, None, None, None
+
+
+def _encode_args(tables, local, slots, grid):  # type: ignore[no-untyped-def]
+    held = pieces(slots, len(tables), len(local))
+    args = EncodeArgs(local=local.data_ptr(), local_stride=local.stride(1), n_pieces=held.count,
+                      pieces=ctypes.addressof(held.data), levels=ctypes.addressof(levels(grid)), n_levels=grid.levels,
+                      n_features=grid.features, rows=grid.rows, tables=tables.data_ptr())
+    return args, held
+
+
+def _places_gradient(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGrid, gradient: Tensor) -> Tensor:
+    gradient, stride = by_level(gradient)
+    found = torch.zeros(3, len(local)).t()
+    args, held = _encode_args(tables, local, slots, grid)
+    args.gradient, args.gradient_stride = gradient.data_ptr(), stride
+    args.local_gradient, args.local_gradient_stride = found.data_ptr(), len(local)
+    pool.run(library().encode_places_gradient, args, held.count)
+    return found
+
+
+def _update(total: Tensor, touched: Tensor | None, grid: HashGrid, pending: list[tuple[Tensor, Tensor, Tensor]],
+            **step: object) -> None:
+    """Add what is pending to the total [n_slots, rows, features]; with a step, take it."""
+    listed, held = (Pending * len(pending))(), []
+    for entry, (places, slots, gradient) in zip(listed, pending, strict=True):
+        local, local_stride = by_axis(places)
+        features, features_stride = by_level(gradient)
+        cut = pieces(slots, len(total), len(local), WHOLE)
+        held.append((local, features, cut))
+        entry.local, entry.local_stride = local.data_ptr(), local_stride
+        entry.features, entry.features_stride = features.data_ptr(), features_stride
+        entry.pieces, entry.n_pieces = ctypes.addressof(cut.data), cut.count
+    args = TableArgs(pending=ctypes.addressof(listed), n_pending=len(pending), n_levels=grid.levels, rows=grid.rows,
+                     levels=ctypes.addressof(levels(grid)), n_features=grid.features, n_slots=len(total),
+                     line=entries_a_line(grid.features), total=total.data_ptr(), **step)
+    args.touched = None if touched is None else touched.data_ptr()
+    pool.run(library().update_tables, args, grid.levels * len(total))
+
+
+def scatter(gradients: TableGradients) -> None:
+    waiting = [(pending.local, pending.slots, pending.features) for pending in gradients.pending]
+    _update(gradients.total, gradients.touched, gradients.grid, waiting)
+    gradients.pending.clear()
+
+
+def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Tensor, adam: Adam = Adam()) -> None:
+    float32(tables=tables, first=moments.first, second=moments.second, rates=rates)
+    waiting = [(pending.local, pending.slots, pending.features) for pending in gradients.pending]
+    _update(gradients.total, gradients.touched, gradients.grid, waiting, values=tables.data_ptr(),
+            first=moments.first.data_ptr(), second=moments.second.data_ptr(), rates=rates.contiguous().data_ptr(),
+            beta1=adam.beta1, beta2=adam.beta2, epsilon=adam.epsilon)
+    gradients.pending.clear()
+
+
+def adam_dense(values: Tensor, moments: Moments, gradient: Tensor, step: tuple[int, float],
+               adam: Adam = Adam()) -> None:
+    float32(values=values, first=moments.first, second=moments.second, gradient=gradient)
+    gradient = gradient.contiguous()
+    number, rate = step
+    args = AdamArgs(n=values.numel(), values=values.data_ptr(), first=moments.first.data_ptr(),
+                    second=moments.second.data_ptr(), gradient=gradient.data_ptr(), rate=rate, beta1=adam.beta1,
+                    beta2=adam.beta2, epsilon=adam.epsilon, correction1=1 - adam.beta1**number,
+                    correction2=1 - adam.beta2**number)
+    pool.run(library().adam_dense, args, -(-values.numel() >> 14))
+
+
+def spherical_harmonics(directions: Tensor) -> Tensor:
+    """Of [n, 3] -> [n, 16]. Where a gradient is asked for, torch serves."""
+    if directions.requires_grad:
+        return reference_directions.spherical_harmonics(directions)
+    float32(directions=directions)
+    found = torch.empty(len(directions), 16)
+    library().spherical_harmonics(directions.contiguous().data_ptr(), len(directions), found.data_ptr(), 16)
+    return found

@@ -1,0 +1,66 @@
+"""Threads for the library: each runs the same function on the same arguments, and takes work until there is none.
+
+ctypes lets go of Python's lock during a call, so plain Python threads run at once. How many is what torch says
+(`torch.set_num_threads`, OMP_NUM_THREADS); no result depends on it. A forked child starts with threads of its own.
+"""
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+import torch
+
+Call = tuple[Callable[[Any], None], Any, "SimpleQueue[None]"]
+
+
+class _Pool:
+    def __init__(self) -> None:
+        self.calls: SimpleQueue[Call] = SimpleQueue()
+        self.threads = 0
+        self.growing = threading.Lock()
+
+    def grow(self, wanted: int) -> None:
+        with self.growing:
+            for _ in range(self.threads, wanted):
+                threading.Thread(target=_serve, args=(self.calls,), name="engine", daemon=True).start()
+            self.threads = max(self.threads, wanted)
+
+
+def _serve(calls: "SimpleQueue[Call]") -> None:
+    while True:
+        function, arguments, done = calls.get()
+        function(arguments)
+        done.put(None)
+
+
+_pool = _Pool()
+
+
+def _start_anew() -> None:
+    """Threads do not survive a fork, and the queue may have been in use."""
+    global _pool
+    _pool = _Pool()
+
+
+os.register_at_fork(after_in_child=_start_anew)
+
+
+def run(function: Callable[[Any], None], arguments: ctypes.Structure, items: int) -> None:
+    """Returns when all items are done. `arguments.next` counts them, from 0."""
+    helpers = min(torch.get_num_threads(), items) - 1
+    pointer = ctypes.byref(arguments)
+    if helpers <= 0:
+        function(pointer)
+        return
+    pool = _pool
+    if pool.threads < helpers:
+        pool.grow(helpers)
+    done: SimpleQueue[None] = SimpleQueue()
+    for _ in range(helpers):
+        pool.calls.put((function, pointer, done))
+    function(pointer)
+    for _ in range(helpers):
+        done.get()

@@ -1,0 +1,76 @@
+"""The engine of this process: `auto`, or what ADAPTIVE_NERF_ENGINE says (torch, cpu, tcnn).
+
+Every engine is the same functions, with the same meaning; torch_reference says what each of them does.
+"""
+
+import functools
+import importlib.util
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from adaptive_nerf.common.errors import BadUsage
+from adaptive_nerf.engine import directions, optimise, reference_march, torch_reference
+from adaptive_nerf.engine.cpu import compositing, fields, marching
+from adaptive_nerf.engine.cpu import operations as cpu
+from adaptive_nerf.engine.cpu.build import Unavailable
+from adaptive_nerf.engine.cpu.library import library
+
+log = logging.getLogger(__name__)
+CHOICES = ("auto", "torch", "cpu", "tcnn")
+
+
+@dataclass(frozen=True)
+class Engine:
+    name: str
+    encode: Callable = torch_reference.encode
+    trunk: Callable = torch_reference.trunk
+    colour: Callable = torch_reference.colour
+    field: Callable = torch_reference.field
+    march: Callable = reference_march.march
+    composite: Callable = torch_reference.composite
+    spherical_harmonics: Callable = directions.spherical_harmonics
+    scatter: Callable = optimise.scatter
+    adam_lazy: Callable = optimise.adam_lazy
+    adam_dense: Callable = optimise.adam_dense
+
+
+TORCH = Engine("torch")
+CPU = Engine("cpu", cpu.encode, fields.trunk, fields.colour, fields.field, marching.march, compositing.composite,
+             cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.adam_dense)
+
+
+def engine(device: torch.device | str = "cpu") -> Engine:
+    """The engine for tensors on this device."""
+    choice = os.environ.get("ADAPTIVE_NERF_ENGINE", "auto")
+    if choice not in CHOICES:
+        raise BadUsage(f"ADAPTIVE_NERF_ENGINE is '{choice}'; choose one of {', '.join(CHOICES)}")
+    return _engine(torch.device(device).type, choice)
+
+
+@functools.cache
+def _engine(device: str, choice: str) -> Engine:
+    if choice == "cpu" and device != "cpu":
+        raise BadUsage(f"ADAPTIVE_NERF_ENGINE=cpu, but the tensors are on {device}; choose torch, or auto")
+    if choice == "tcnn" or (choice == "auto" and device == "cuda" and importlib.util.find_spec("tinycudann")):
+        return _tiny_cuda_nn(device)
+    if choice == "torch" or device != "cpu":
+        return TORCH
+    try:
+        library()
+    except Unavailable as error:
+        if choice == "cpu":
+            raise
+        log.warning("%s; plain torch serves, with the same results and many times slower", error)
+        return TORCH
+    return CPU
+
+
+def _tiny_cuda_nn(device: str) -> Engine:
+    if device != "cuda" or importlib.util.find_spec("tinycudann") is None:
+        raise BadUsage("ADAPTIVE_NERF_ENGINE=tcnn needs CUDA tensors and the package tinycudann; choose auto")
+    tcnn = importlib.import_module("adaptive_nerf.engine.tiny_cuda_nn")
+    return replace(TORCH, name="tcnn", encode=tcnn.encode, trunk=tcnn.trunk)
