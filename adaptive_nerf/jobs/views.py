@@ -129,7 +129,7 @@ class Desk:
                     "told": f"no job is called {job_id!r} yet; if one arrives, it is cancelled at once"}
         if before is not None and before.state in TERMINAL:
             return {"job_id": job_id, "state": job.state, "told": f"{job_id} has ended already: {job.state}"}
-        told = "is cancelled" if job.state is State.CANCELLED else "is being stopped"
+        told = {State.CANCELLED: "is cancelled", State.ACCEPTED: "will not start"}.get(job.state, "is being stopped")
         return {"job_id": job_id, "state": job.state, "told": f"{job_id} {told}"}
 
     def _retry(self, request: dict[str, Any]) -> dict[str, Any]:

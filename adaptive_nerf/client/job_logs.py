@@ -1,0 +1,128 @@
+"""What a job printed: its latest attempt so far, or, following, all attempts from there on until the job has ended."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from adaptive_nerf.client.plain_text import printable
+from adaptive_nerf.common.errors import BadInput
+from adaptive_nerf.common.say import say
+from adaptive_nerf.jobs.attempt_files import output_files
+
+LOOK_S, PIECE_BYTES = 0.3, 1 << 16
+KEPT = "\n\r\t"  # of the control characters, what a terminal gets
+
+
+class Follower:
+    """Reads the output of the attempts of one job, each byte once, in order."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._attempt = max(_attempts(folder), default=0)
+        self._file: tuple[Path, BinaryIO] | None = None
+
+    @property
+    def attempt(self) -> int:
+        return self._attempt
+
+    def pieces(self) -> Iterator[bytes]:
+        """What is there and was not read yet."""
+        while True:
+            if self._file is not None:
+                yield from iter(lambda: self._file[1].read(PIECE_BYTES) if self._file else b"", b"")
+            if not self._go_on():
+                return
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file[1].close()
+
+    def _go_on(self) -> bool:
+        """To the next file, or to the next attempt; False when there is none yet."""
+        there = self._file[0] if self._file else None
+        files = [path for path in output_files(self._folder / "attempts" / str(self._attempt))
+                 if there is None or path > there or path.parent != there.parent]
+        if not files:
+            later = [number for number in _attempts(self._folder) if number > self._attempt]
+            if not later:
+                return False
+            if self._attempt:
+                say(f"--- attempt {min(later)}")
+            self._attempt = min(later)
+            return True
+        try:
+            stream = files[0].open("rb")
+        except FileNotFoundError:  # it was dropped just now, for it was the oldest; a later one is there
+            return True
+        self.close()
+        if there is not None and _is_gap(there, files[0]):
+            say("--- what was printed in between was too much to be kept")
+        self._file = files[0], stream
+        return True
+
+
+class Output:
+    """stdout: a terminal gets text without what would steer it, anything else gets byte for byte."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace") if sys.stdout.isatty() else None
+
+    def write(self, piece: bytes) -> None:
+        if self._decoder is not None:
+            text = self._decoder.decode(piece)
+            sys.stdout.write("".join(sign if sign in KEPT else printable(sign) for sign in text))
+        else:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
+
+
+def print_output(folder: Path, follows: bool, has_ended: Callable[[], bool]) -> None:
+    """Of the latest attempt so far; `follows`: and what comes, until the job has ended."""
+    follower, out = Follower(folder), Output()
+    if follower.attempt == 0 and not follows:
+        _print_log(folder, out)
+        return
+    try:
+        ended = False
+        while True:
+            for piece in follower.pieces():
+                out.write(piece)
+            if ended or not follows:
+                return
+            ended = has_ended()  # asked before the last look, so that its last words are read
+            if not ended:
+                time.sleep(LOOK_S)
+    finally:
+        follower.close()
+
+
+def _print_log(folder: Path, out: Output) -> None:
+    """Of a job that was run by hand, without attempts."""
+    try:
+        out.write((folder / "log.txt").read_bytes())
+    except FileNotFoundError as error:
+        raise BadInput(f"{folder} holds no output yet; follow it with -f") from error
+
+
+def _attempts(folder: Path) -> list[int]:
+    try:
+        return [int(path.name) for path in (folder / "attempts").iterdir() if path.name.isdecimal()]
+    except FileNotFoundError:
+        return []
+
+
+def _is_gap(before: Path, after: Path) -> bool:
+    """Files are numbered, and the oldest are dropped; head, which stays, stands before number 1."""
+    if before.parent != after.parent:
+        return False
+    return _number(after) > _number(before) + 1
+
+
+def _number(path: Path) -> int:
+    digits = path.name.split(".")[1]
+    return int(digits) if digits.isdecimal() else 0
