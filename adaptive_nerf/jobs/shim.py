@@ -97,7 +97,8 @@ class Shim:
         self.nonce = os.environ["ADAPTIVE_NERF_NONCE"]
         self.started_at, self.oom_kills_before = time.time(), oom_kills()
         self.output = Output(f"{folder}/output")
-        self.runner = self.pipe = self.status = self.strays = 0
+        self.runner = self.pipe = self.strays = 0
+        self.status: int | None = None
         self.signals = signal_file()
         self.poll = select.poll()
         self.poll.register(self.signals, select.POLLIN)
@@ -109,7 +110,6 @@ class Shim:
         if not error:
             self._tell_started()
             self._watch()
-            signal_group(self.runner, SIGKILL)  # the runner is dead but not yet buried, so its number is its own
         self._bury()
         if not error:
             self._last_drain()
@@ -159,27 +159,19 @@ class Shim:
     def _watch(self) -> None:
         """Drain, and hand on a stop request, until the runner is dead."""
         self.poll.register(self.pipe, select.POLLIN)
-        deadline_s: float | None = None
-        while not self._runner_is_dead():
+        asked, deadline_s = False, None
+        while self._reap() and self.status is None:
             wait_ms = None if deadline_s is None else max(0.0, (deadline_s - time.monotonic()) * 1000 + 1)
             ready = dict(self.poll.poll(wait_ms))
             if self.pipe in ready and not self.output.take(self.pipe):
                 self.poll.unregister(self.pipe)
-            if self.signals in ready and SIGTERM in taken_signals(self.signals) and deadline_s is None:
-                deadline_s = time.monotonic() + self.grace_s
+            if self.signals in ready and SIGTERM in taken_signals(self.signals) and not asked:
+                asked, deadline_s = True, time.monotonic() + self.grace_s
                 signal_group(self.runner, SIGTERM)
                 signal_group(self.runner, SIGCONT)  # a stopped process could not obey
             if deadline_s is not None and time.monotonic() >= deadline_s:
-                deadline_s = time.monotonic() + 1.0
+                deadline_s = None
                 signal_group(self.runner, SIGKILL)
-
-    def _runner_is_dead(self) -> bool:
-        """Leaves the runner unburied, so that its process group can still be named without doubt."""
-        while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
-            if dead.si_pid == self.runner:
-                return True
-            os.waitpid(dead.si_pid, 0)  # a process that was left to us, and ended by itself
-        return False
 
     def _bury(self) -> None:
         """Kill and reap until the kernel says that no child is left; as the subreaper we are left every descendant."""
@@ -194,16 +186,16 @@ class Shim:
             pause_ms = min(2 * pause_ms, 500)  # what the kernel cannot end now, as in a hung driver, is waited for
 
     def _reap(self) -> bool:
-        """Bury the dead; whether any child lives."""
+        """Reap the dead; whether any child lives. Nobody else does: so the number of a child is its own until then."""
         try:
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return True
                 if pid == self.runner:
                     self.status = status
-                elif pid:
+                elif self.status is not None:
                     self.strays += os.WIFSIGNALED(status) and os.WTERMSIG(status) == SIGKILL
-                else:
-                    return True
         except ChildProcessError:
             return False
 
@@ -217,7 +209,7 @@ class Shim:
             pass  # nothing more in it, though somebody still holds the other end
 
     def _tell_ended(self, error: str) -> None:
-        code = None if error else os.waitstatus_to_exitcode(self.status)
+        code = None if error or self.status is None else os.waitstatus_to_exitcode(self.status)
         ended: Mapping[str, int | float | str | None] = {
             "v": VERSION, "nonce": self.nonce, "code": code if code is not None and code >= 0 else None,
             "signal": -code if code is not None and code < 0 else None, "spawn_error": error or None,
