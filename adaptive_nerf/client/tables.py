@@ -77,7 +77,7 @@ def share_bar(progress: Told | None) -> str:
     if share is None:
         return ""
     full = int(share * BAR_CELLS)
-    return f"{'█' * full}{'░' * (BAR_CELLS - full)} {share:4.0%}"
+    return f"{'█' * full}{'░' * (BAR_CELLS - full)} {int(share * 100):3d}%"
 
 
 def why(job: Told) -> str:
