@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient
 from adaptive_nerf.common.transport import Assigned, BrokerError, CommitFailed, Partition, Received
 from kafka_utils.errors import commit_error, error_of, plain, translated
 from kafka_utils.link import LibraryLog, Link
-from kafka_utils.topic_manager import CONNECTION, incarnations, is_development
+from kafka_utils.topic_manager import CONNECTION, administrator, incarnations, is_development
 
 log = logging.getLogger(__name__)
 ASK_S = 10.0  # for an answer of the broker while partitions are assigned
@@ -273,7 +273,7 @@ class Consumer:
 
     def _admin_client(self) -> AdminClient:
         if self._admin is None:
-            self._admin = AdminClient({**CONNECTION, **self._settings}, logger=LibraryLog())
+            self._admin = administrator(self._settings)
         return self._admin
 
     @contextlib.contextmanager

@@ -44,16 +44,11 @@ class DevBroker:
     process: subprocess.Popen[bytes] = field(repr=False)
 
     def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
+        with self.process:  # closes its pipes and waits for its end
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_S)
             self.process.kill()
-            self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
 
 
 def start(state: Path) -> DevBroker:
@@ -61,13 +56,14 @@ def start(state: Path) -> DevBroker:
     process = subprocess.Popen(
         [sys.executable, "-m", "kafka_utils.dev_broker", "--state", str(state), "--tied"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)  # Ctrl-C is for us, not for it
-    if process.stdout is None or not select.select([process.stdout], [], [], START_S)[0]:
-        process.kill()
-        raise Failure(f"the development broker did not start within {START_S:g} s")
-    line = process.stdout.readline().decode().strip()
-    if not line:
-        raise Failure(f"the development broker ended with code {process.wait()} before it was ready")
-    return DevBroker(line, process.pid, process)
+    address = ""
+    if process.stdout is not None and select.select([process.stdout], [], [], START_S)[0]:
+        address = process.stdout.readline().decode().strip()
+    broker = DevBroker(address, process.pid, process)
+    if not address:
+        broker.stop()
+        raise Failure(f"the development broker did not start (code {process.returncode}); its own line says why")
+    return broker
 
 
 def find(state: Path) -> str | None:

@@ -60,6 +60,17 @@ def unreachable_line(settings: dict[str, str], why: str) -> str:
     return f"no broker answers at {address_of(settings)} ({why}): start it, or name another with --broker"
 
 
+def no_answer(settings: dict[str, str], why: str, hung_up: bool) -> BrokerUnreachable:
+    """A wrong kind of connection shows itself only as a broker that takes the call and hangs up."""
+    if not why and hung_up:
+        return BrokerUnreachable(f"the broker {address_of(settings)} hangs up at once: it may want TLS or a login; set "
+                                 f"security.protocol in the file of --kafka-config")
+    if "PLAINTEXT broker listener" in why:
+        return BrokerUnreachable(f"the broker {address_of(settings)} does not speak TLS: check the address, and "
+                                 f"security.protocol in the file of --kafka-config")
+    return BrokerUnreachable(unreachable_line(settings, why or "no answer"))
+
+
 def address_of(settings: dict[str, str]) -> str:
     return settings.get("bootstrap.servers", "?")
 
@@ -70,7 +81,9 @@ def plain(error: KafkaError) -> str:
     text = re.sub(r"\s*\((?:after|_|[0-9+]).*$", "", text, flags=re.DOTALL)
     text = re.sub(r"^(?:\[.*?\]\s*)?(?:\S+://)?\S+:\d+/\w+:\s*", "", text)
     text = re.sub(r"^Connect to \S+ failed: ", "", text).removeprefix("Broker: ").removeprefix("Local: ")
-    return (text[:1].lower() + text[1:]) if text else error.name()
+    if not text:
+        return error.name()
+    return text if text[1:2].isupper() else text[0].lower() + text[1:]
 
 
 def error_of(exception: KafkaException) -> KafkaError:

@@ -16,7 +16,8 @@ from kafka_utils.errors import address_of, plain, translated
 log = logging.getLogger(__name__)
 SILENT_S = 10.0  # heartbeats come every 3 s: a connection that was silent for longer is one in name only
 # Lines of the library that repeat, several times a second, what the link says once or what we raise.
-OURS_TO_SAY = {"FAIL", "ERROR", "DISCONNECT", "REQTMOUT", "CLSNT", "MAXPOLL", "FATAL", "GETPID", "MOCK", "CONFWARN"}
+OURS_TO_SAY = {"FAIL", "ERROR", "DISCONNECT", "REQTMOUT", "CLSNT", "MAXPOLL", "SESSTMOUT", "FATAL", "GETPID", "MOCK",
+               "CONFWARN"}
 
 
 class LibraryLog:

@@ -30,7 +30,7 @@ from kafka_utils.topic_manager import reachable
 
 START_S, STOP_S = 60.0, 30.0
 PROPERTIES, DATA, LOG, RECORD = "server.properties", "data", "kafka.log", "node.json"
-JAVA_MEMORY = ("-Xmx256m", "-XX:+UseSerialGC")
+JAVA_MEMORY = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 OLDEST_JAVA = 17
 LOG4J = """\
 status = error

@@ -19,13 +19,14 @@ from adaptive_nerf.common.errors import BadData, BadUsage
 from kafka_utils.errors import error_of
 
 SECRET = re.compile(r"password|secret|passphrase|token|\.pem$|oauthbearer|jaas|private\.key")
+KEY = re.compile(r"[a-z0-9._]+")
 REDACTED = "[redacted]"
 
 # At-least-once delivery, the order of events, and membership rest on these: the code sets them.
 OURS = {
     "bootstrap.servers": "name the broker with --broker",
     "metadata.broker.list": "name the broker with --broker",
-    "group.id": "name the group with --group",
+    "group.id": "name the group with --group_id",
 }
 PROMISED = {
     "enable.auto.commit", "enable.auto.offset.store", "auto.commit.enable", "auto.commit.interval.ms",
@@ -100,12 +101,12 @@ def _properties(path: Path, text: str) -> dict[str, str]:
         line = raw.strip()
         if not line or line[0] in "#!":
             continue
-        key, separator, value = line.partition("=")
-        if not separator:  # the line itself may hold a secret
+        key, separator, value = (part.strip() for part in line.partition("="))
+        if not separator or not KEY.fullmatch(key):  # the line itself is not shown: it may hold a secret
             raise BadData(path, f"line {number} is not key=value")
-        if key.strip() in found:
-            raise BadData(path, f"line {number} sets it a second time", key=key.strip())
-        found[key.strip()] = value.strip()
+        if key in found:
+            raise BadData(path, f"line {number} sets it a second time", key=key)
+        found[key] = value
     return found
 
 
@@ -123,7 +124,8 @@ def _refuse_unknown(path: Path, settings: dict[str, str]) -> None:
     try:
         AnyClient({**settings, "log_level": 0})
     except KafkaException as error:
-        raise BadData(path, _without_secrets(error_of(error).str(), settings)) from None
+        why = error_of(error).str().removeprefix("Failed to create producer: ")
+        raise BadData(path, _without_secrets(why, settings)) from None
 
 
 def _without_secrets(text: str, settings: dict[str, str]) -> str:

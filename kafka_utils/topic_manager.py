@@ -12,18 +12,19 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from adaptive_nerf.common.transport import BrokerError, BrokerUnreachable, LoginRefused, Member
-from kafka_utils.errors import error_of, plain, translated, unreachable_line
-from kafka_utils.link import LibraryLog
+from adaptive_nerf.common.transport import BrokerError, LoginRefused, Member
+from kafka_utils.errors import error_of, no_answer, plain, translated, unreachable_line
 
 T = TypeVar("T")
 CONNECTION: dict[str, Any] = {
     "socket.timeout.ms": 10_000,
     "socket.keepalive.enable": True,
-    "reconnect.backoff.ms": 100,
+    "reconnect.backoff.ms": 500,
     "reconnect.backoff.max.ms": 1_000,
     "log.connection.close": False,
 }
+# Nobody serves the lines that an administrative client says, so it says none; its answers and errors are enough.
+ADMINISTRATION = {**CONNECTION, "log_level": 0}
 LEAST_S = 0.1
 
 
@@ -45,7 +46,7 @@ def reachable(settings: Mapping[str, str], wait_s: float = 10.0) -> None:
         elif error.code() != KafkaError._ALL_BROKERS_DOWN:
             reasons.append(plain(error))
 
-    client = AdminClient({**CONNECTION, **own}, error_cb=on_error, logger=LibraryLog())
+    client = AdminClient({**ADMINISTRATION, **own}, error_cb=on_error)
     deadline = time.monotonic() + wait_s
     while True:
         left_s = deadline - time.monotonic()
@@ -53,26 +54,27 @@ def reachable(settings: Mapping[str, str], wait_s: float = 10.0) -> None:
             client.list_topics(timeout=min(max(left_s, LEAST_S), 0.5))
             return
         except KafkaException as error:
-            if error_of(error).code() not in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT):
+            code = error_of(error).code()
+            if code not in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT):
                 raise translated(error_of(error), own) from error
         client.poll(0)
         if refusals:
             raise refusals[-1]
         if left_s <= 0:
-            raise BrokerUnreachable(unreachable_line(own, reasons[-1] if reasons else "no answer"))
+            raise no_answer(own, reasons[-1] if reasons else "", hung_up=code == KafkaError._TRANSPORT)
 
 
 def cluster_id(settings: Mapping[str, str], wait_s: float = 10.0) -> str:
     """Of one life of a cluster: the development broker has another each time that it is started."""
     own = dict(settings)
     with _ours(own):
-        return str(_client(own).list_topics(timeout=max(wait_s, LEAST_S)).cluster_id)
+        return str(administrator(own).list_topics(timeout=max(wait_s, LEAST_S)).cluster_id)
 
 
 def ensure_topics(settings: Mapping[str, str], names: Mapping[str, Mapping[str, str]], partitions: int = 1,
                   wait_s: float = 10.0) -> None:
     """Make the topics that are not there yet. The development broker makes them itself, with four partitions."""
-    own, client = dict(settings), _client(settings)
+    own, client = dict(settings), administrator(settings)
     with _ours(own):
         there = client.list_topics(timeout=max(wait_s, LEAST_S))
         if is_development(str(there.cluster_id)):
@@ -88,7 +90,7 @@ def ensure_topics(settings: Mapping[str, str], names: Mapping[str, Mapping[str, 
 def topic_ids(settings: Mapping[str, str], names: Sequence[str], wait_s: float = 10.0) -> dict[str, str]:
     """The incarnation of each topic that exists; a re-created one has another. "" where the broker cannot tell."""
     own = dict(settings)
-    return incarnations(_client(own), own, names, cluster_id(own, wait_s), wait_s)
+    return incarnations(administrator(own), own, names, cluster_id(own, wait_s), wait_s)
 
 
 def incarnations(client: AdminClient, settings: dict[str, str], names: Sequence[str], cluster: str,
@@ -105,7 +107,7 @@ def incarnations(client: AdminClient, settings: dict[str, str], names: Sequence[
 
 def live_members(settings: Mapping[str, str], group_id: str, wait_s: float = 10.0) -> list[Member]:
     """Who is in the group now; [] where nobody is, or where the broker cannot tell."""
-    own, client = dict(settings), _client(settings)
+    own, client = dict(settings), administrator(settings)
     with _ours(own):
         if is_development(str(client.list_topics(timeout=max(wait_s, LEAST_S)).cluster_id)):
             return []
@@ -137,8 +139,8 @@ def _created(future: Future[Any], wait_s: float) -> None:
             raise
 
 
-def _client(settings: Mapping[str, str]) -> AdminClient:
-    return AdminClient({**CONNECTION, **settings}, logger=LibraryLog())
+def administrator(settings: Mapping[str, str]) -> AdminClient:
+    return AdminClient({**ADMINISTRATION, **settings})
 
 
 @contextlib.contextmanager
