@@ -9,13 +9,19 @@ from tests.support.world import World, topic_for
 pytestmark = pytest.mark.system
 
 
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    """A node that may be hurt; each test leaves it running."""
+    with KafkaNode(tmp_path_factory.mktemp("kafka")) as node:
+        yield node
+
+
 @pytest.fixture
-def fragile(tmp_path):
-    """A world with a node of its own, that may be hurt."""
-    with KafkaNode(tmp_path / "kafka") as kafka:
-        world = World(tmp_path / "w", kafka.address, topic_for("fragile"))
-        yield world, kafka
-        world.close()
+def fragile(kafka, tmp_path):
+    world = World(tmp_path / "w", kafka.address, topic_for("fragile"))
+    yield world, kafka
+    world.close()
+    kafka.start()
 
 
 def test_a_broker_killed_under_load_costs_nothing(fragile):
