@@ -108,7 +108,7 @@ class Outbox:
             return False
         number, _, value = latest[0]
         before: Mapping[str, Any] = json.loads(value)
-        same = {name: before[name] for name in ("event_id", "seq", "log_dir", "device")}
+        same = {name: before[name] for name in ("event_id", "seq", "log_dir")}
         self._database.execute("UPDATE records SET value = ? WHERE number = ?",
                                (as_json(self._event(job, draft, iso(at_s)) | same).encode(), number))
         return True

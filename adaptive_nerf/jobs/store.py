@@ -186,12 +186,13 @@ class Store:
     def due(self, steady_s: float, limit: int = 500) -> list[Job]:
         """Jobs whose next attempt has been waited for long enough."""
         with self._reading():
-            return select(self._database, "WHERE state = 'RETRY_WAIT' AND not_before_steady_s <= ? "
-                          "ORDER BY not_before_steady_s LIMIT ?", (steady_s, limit))
+            return select(self._database, "INDEXED BY jobs_retrying WHERE state = 'RETRY_WAIT' AND "
+                          "not_before_steady_s <= ? ORDER BY not_before_steady_s LIMIT ?", (steady_s, limit))
 
     def next_due_steady_s(self) -> float | None:
         """When the next of them is due; None when no job waits for another attempt."""
-        found: float | None = self._one("SELECT min(not_before_steady_s) FROM jobs WHERE state = 'RETRY_WAIT'")
+        found: float | None = self._one("SELECT min(not_before_steady_s) FROM jobs INDEXED BY jobs_retrying "
+                                        "WHERE state = 'RETRY_WAIT'")
         return found
 
     def counts(self) -> dict[State, int]:

@@ -88,6 +88,10 @@ def test_a_damaged_store_is_one_clear_line_and_the_folder_is_free_again(tmp_path
             Store(tmp_path, "mediator-1")
 
 
+def test_what_is_committed_is_on_the_disk_before_anybody_is_told(store):
+    assert (store._one("PRAGMA journal_mode"), store._one("PRAGMA synchronous")) == ("wal", 2)
+
+
 def test_nobody_else_can_read_what_the_service_knows(store):
     assert store.path.stat().st_mode & 0o077 == 0
 
@@ -182,6 +186,7 @@ def test_released_jobs_are_started_by_priority_then_age(store):
     queued(store, "old", new_job("urgent", priority=9), "young", new_job("idle", priority=0),
            new_job("urgent too", priority=9))
     assert names(store.waiting()) == ["urgent", "urgent too", "old", "young", "idle"]
+    assert names(store.waiting(3)) == ["urgent", "urgent too", "old"]
 
 
 def test_a_long_queue_of_one_class_does_not_hide_another(store):

@@ -86,8 +86,10 @@ def test_another_job_under_a_known_name_is_refused_and_disturbs_nothing(store):
     assert store.job("a") == job
     assert store.history("a") == history
     letter, event = store.unpublished(100)[-2:]
-    assert (letter.value, letter.headers["error_code"]) == (b"bytes 70", "job_id_conflict")
-    assert json.loads(event.value)["errors"][0]["field"] == "/job_id"
+    assert (letter.key, letter.value, letter.headers["error_code"]) == ("a", b"bytes 70", "job_id_conflict")
+    content = json.loads(event.value)
+    assert (content["job_id"], content["reason"]) == ("a", "job_id_conflict")
+    assert content["errors"][0]["field"] == "/job_id"
 
 
 def test_a_bad_message_is_answered_with_its_bytes_and_an_event(store):
@@ -171,6 +173,7 @@ def test_a_wish_is_granted_once(store):
     queued(store, "a", "b")
     assert store.ask_retry("a").job_id == "a-retry1"
     assert names(store.waiting()) == ["b", "a-retry1"]
+    assert store._one("SELECT count(*) FROM wishes") == 0
 
 
 def test_the_largest_numbers_that_a_message_may_hold_can_be_kept(store):

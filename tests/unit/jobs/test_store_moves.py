@@ -60,6 +60,14 @@ def test_who_was_slower_changes_and_tells_nothing(store):
     assert (store.job("a"), store.history("a")) == (faster, before)
 
 
+def test_who_speaks_of_an_earlier_state_is_not_heard(store):
+    starting = brought_to(store, State.STARTING)
+    running = store.move(starting, State.RUNNING)
+    assert store.move(starting, State.STOPPING, Draft("stopping")) is None
+    assert store.tell(starting, Draft("progress")) is None
+    assert store.job("a") == running
+
+
 def test_who_speaks_of_an_earlier_attempt_is_not_heard(store):
     first = brought_to(store, State.RUNNING)
     again = store.move(store.move(first, State.RETRY_WAIT), State.QUEUED)
@@ -67,6 +75,14 @@ def test_who_speaks_of_an_earlier_attempt_is_not_heard(store):
     assert store.move(first, State.FAILED, Draft("failed")) is None
     assert store.tell(first, Draft("progress")) is None
     assert store.job("a") == second
+
+
+def test_why_a_job_was_where_it_was_is_forgotten_when_it_moves_on(store):
+    job = brought_to(store, State.RUNNING)
+    job = store.move(job, State.RETRY_WAIT, reason=Reason.OWN_FAULT, code=70, detail="it broke")
+    job = store.move(job, State.QUEUED, Draft("queued"))
+    assert (job.reason, job.code, job.detail) == (None, None, "")
+    assert (events(store)[-1]["reason"], events(store)[-1]["code"]) == (None, None)
 
 
 def test_an_attempt_begins_counted_with_its_slots_and_without_the_traces_of_the_one_before(store, clock):
@@ -221,9 +237,10 @@ def test_a_request_on_the_control_topic_counts_once_however_often_it_is_delivere
     store = open_store()
     assert store.ask_retry("a", (SOURCE, 500)).job_id == "a"
     assert store.ask_cancel("b", (SOURCE, 501)) is None
-    queued(store, "b")
-    assert store.ask_cancel("b", (SOURCE, 501)).state is State.CANCELLED
-    assert names(store.jobs()) == ["a", "a-retry1", "b"]
+    assert store.ask_retry("a", (SOURCE, 501)).job_id == "a"
+    queued(store, "c")
+    assert store.ask_cancel("c", (SOURCE, 500)).state is State.QUEUED
+    assert names(store.jobs()) == ["a", "a-retry1", "c"]
 
 
 def test_of_threads_that_want_the_same_job_one_gets_it(store):
