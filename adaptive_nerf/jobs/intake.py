@@ -1,15 +1,19 @@
 """Messages become jobs: take, judge, store in one transaction, commit the offsets, release. It never waits for a job.
 
 A job may start only after the commit that covers it: whoever has lost his place in the group fails at the commit, and
-then lets go of what he had taken. The commit carries a mark, (mediator, incarnations of the topics), so that at the
-next start we know whether the stored offset is ours, and whether it is of this topic or of one of the same name that
-was deleted meanwhile.
+then lets go of what he had taken. The commit carries a mark, (name of the connection, incarnations of the topics), so
+that at the next start we know whether the stored offset is ours, and whether it is of this topic or of one of the same
+name that was deleted meanwhile. Each connection has a name of its own, so that a mediator with a copy of our state
+folder, which has our group's name for us too, is not taken for a former life of ours.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+import os
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -28,6 +32,7 @@ from adaptive_nerf.jobs.store import Store
 log = logging.getLogger(__name__)
 LOOK_AGAIN_S = 10.0  # at the topics' incarnations, when no message makes us look
 BEGINNING, END = 0, 2**63 - 1
+OLD_NAMES = 50
 
 
 class TopicReplaced(BrokerError):
@@ -49,6 +54,7 @@ def derived_id(message: Received) -> str:
 class Intake:
     def __init__(self, store: Store, mediator_id: str, roots: Roots, topics: Topics, wake: Callable[[], None]):
         self.store, self.mediator_id, self.roots, self.topics, self.wake = store, mediator_id, roots, topics, wake
+        self.connection = mediator_id  # its name, once there is one
         self._batch: list[Received] = []  # taken, not stored yet
         self._uncommitted: dict[Partition, int] = {}  # stored, not committed yet
         self._looked_s = time.monotonic()
@@ -57,6 +63,17 @@ class Intake:
     def forget(self) -> None:
         """The consumer is gone: what it gave and is not stored comes again."""
         self._batch, self._uncommitted, self._orphans_known = [], {}, False
+
+    def new_connection(self) -> str:
+        """A name for it, written down before it is used, so that a later life knows it for its own."""
+        name = f"{self.mediator_id}.{os.getpid()}.{secrets.token_hex(4)}"
+        self.store.set_fact("connections", json.dumps([*self.own_connections()[-OLD_NAMES:], name]))
+        self.connection = name
+        return name
+
+    def own_connections(self) -> list[str]:
+        names: list[str] = json.loads(self.store.fact("connections") or "[]")
+        return names
 
     def start_at(self, place: Assigned) -> int | None:
         """Where to begin in a partition, and what becomes of jobs that were stored before but maybe not committed."""
@@ -67,7 +84,7 @@ class Intake:
         if incarnations and source.incarnation not in incarnations:
             log.warning("%s was made anew; read from its beginning", place.partition.topic)
             return BEGINNING
-        if who in ("", self.mediator_id):  # "" = moved by a person with a tool, who wants it so
+        if who in ("", *self.own_connections()):  # "" = moved by a person with a tool, who wants it so
             self.store.release(source, place.committed)
             self.wake()
         else:
@@ -131,7 +148,7 @@ class Intake:
 
     def _commit(self, line: MessageSource) -> None:
         places = {place.partition: place for place in line.assigned()}
-        mark = " ".join([self.mediator_id, *sorted({source_of(place).incarnation for place in places.values()})])
+        mark = " ".join([self.connection, *sorted({source_of(place).incarnation for place in places.values()})])
         try:
             line.commit(self._uncommitted, mark)
         except CommitFailed as error:

@@ -5,10 +5,8 @@ The service starts whether or not the broker is up, and a broker that goes away 
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import secrets
+import random
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -27,7 +25,8 @@ from adaptive_nerf.jobs.intake import Intake, TopicReplaced
 from adaptive_nerf.jobs.store import Store, StoreFull
 
 log = logging.getLogger(__name__)
-CHECK_S, RETRY_S, FENCED_RETRY_S, SILENT_S, OLD_NAMES = 3.0, 1.0, 5.0, 60.0, 50
+CHECK_S, RETRY_S, FENCED_RETRY_S, SILENT_S = 3.0, 1.0, 5.0, 60.0
+FENCES_FORGOTTEN_S, LONGEST_FENCE_S = 600.0, 600.0
 
 
 class GroupTaken(Failure):
@@ -52,10 +51,13 @@ class Line:
         self._client_id = ""
         self._paused = ""
         self._was_connected = False
+        self._fenced_until_s, self._fence_s = 0.0, 0.0
 
     def step(self) -> float:
         """Returns for how many seconds to rest before the next."""
         try:
+            if time.monotonic() < self._fenced_until_s:
+                return FENCED_RETRY_S
             source = self.source or self._connect()
             if source is None:
                 return FENCED_RETRY_S
@@ -96,7 +98,8 @@ class Line:
         self.broker.prepare([self.intake.topics.jobs, self.intake.topics.control, self.intake.topics.events,
                              self.intake.topics.dead_letters])
         self.source = self.broker.source([self.intake.topics.jobs, self.intake.topics.control], self.group_id,
-                                         (self.intake.mediator_id, self._new_name()), self.intake.start_at, self._lost)
+                                         (self.intake.mediator_id, self.intake.new_connection()), self.intake.start_at,
+                                         self._lost)
         self.state, self.why, self._was_connected = LineState.CONNECTED, "", True
         self.last_step_s = time.monotonic()
         log.info("connected to %s; reading %s", self.broker.address, self.intake.topics.jobs)
@@ -104,17 +107,10 @@ class Line:
 
     def _strangers(self) -> str:
         """Members of our group that are neither us nor a former life of ours."""
-        ours = set(json.loads(self.store.fact("client_ids") or "[]"))
+        ours = set(self.intake.own_connections())
         return ", ".join(f"{member.instance_id or member.client_id} on {member.host}"
                          for member in self.broker.members(self.group_id)
                          if member.instance_id != self.intake.mediator_id or member.client_id not in ours)
-
-    def _new_name(self) -> str:
-        """Written down before it is used, so that a later life knows it for its own."""
-        name = f"{self.intake.mediator_id}.{os.getpid()}.{secrets.token_hex(4)}"
-        former = json.loads(self.store.fact("client_ids") or "[]")
-        self.store.set_fact("client_ids", json.dumps([*former[-OLD_NAMES:], name]))
-        return name
 
     def _lost(self, places: Sequence[Assigned]) -> None:
         self.intake.lost(places)
@@ -137,7 +133,14 @@ class Line:
         self._paused = reason
 
     def _fence(self, why: str) -> None:
-        log.error("fenced, nothing is taken or started: %s", why)
+        """Somebody took our place under our own name; the broker cannot tell us when he has left. So we stay away, for
+        longer each time: two with one name would take the place from each other for ever."""
+        again = time.monotonic() - self._fenced_until_s < FENCES_FORGOTTEN_S and self._fence_s > 0
+        self._fence_s = min(LONGEST_FENCE_S, 2 * self._fence_s) if again else FENCED_RETRY_S
+        self._fenced_until_s = time.monotonic() + self._fence_s * random.uniform(1.0, 1.5)
+        if again:
+            why += f"; again: is there a second mediator with a copy of {self.store.path.parent}?"
+        log.error("fenced, nothing is taken or started for %.0f s: %s", self._fence_s, why)
         if self.source is not None:
             self.intake.fenced(self.source.assigned())
         self._rebuild(why)

@@ -101,26 +101,30 @@ def test_a_message_of_a_topic_made_anew_is_not_taken_for_an_old_one(intake):
 
 
 @pytest.mark.parametrize(("mark", "committed", "start", "state"), [
-    ("mediator-1 first-life", 1, None, State.QUEUED),  # we had committed it, and died before we knew
+    ("mediator-1.7.abc first-life", 1, None, State.QUEUED),  # we had committed it, and died before we knew
     ("", 1, None, State.QUEUED),  # a person has moved the group on
     ("mediator-2 first-life", 1, None, None),  # another mediator has run it
-    ("mediator-1 an-older-life", 9, BEGINNING, State.ACCEPTED),  # the stored offset is of a deleted topic
+    ("mediator-1.9.def first-life", 1, None, None),  # so has one with a copy of our state folder
+    ("mediator-1.7.abc an-older-life", 9, BEGINNING, State.ACCEPTED),  # the stored offset is of a deleted topic
     ("", None, None, State.ACCEPTED),  # never committed: it comes again
-], ids=["ours", "moved", "taken", "other topic", "never"])
+], ids=["ours", "moved", "taken", "copy", "other topic", "never"])
 def test_at_a_start_the_mark_says_what_becomes_of_jobs_in_between(intake, store, mark, committed, start, state):
     log = Log(message(0, op="train", data_path="data/town", job_id="a"))
     log.failure = CommitFailed("killed here")
     with pytest.raises(CommitFailed):
         intake.step(log)
     intake.forget()
+    intake.store.set_fact("connections", '["mediator-1.7.abc"]')
     assert intake.start_at(replace(JOBS, committed=committed, mark=mark)) == start
     assert states(store).get("a") == state
 
 
 def test_the_commit_is_marked_with_who_and_which_life_of_the_topic(intake):
     log = Log(message(0))
+    name = intake.new_connection()
     intake.step(log)
-    assert log.marks == ["mediator-1 first-life"]
+    assert log.marks == [f"{name} first-life"]
+    assert name in intake.own_connections()
 
 
 def test_accepted_jobs_of_a_topic_that_is_gone_start_all_the_same(intake, store):

@@ -1,5 +1,7 @@
 """The line to the broker: waits, connects, refuses a second mediator, holds back while fenced, and goes on."""
 
+import time
+
 import pytest
 
 from adaptive_nerf.common.transport import BrokerError, BrokerUnreachable, Fenced, Member
@@ -109,6 +111,7 @@ def test_fenced_it_takes_nothing_until_the_other_has_left(line, broker):
     broker.sources[0].trouble = Fenced("another member took our place")
     broker.group = [Member("mediator-1", "somebody", "/10.0.0.2")]
     line.step()
+    wait_over(line)
     line.step()
     assert line.state is LineState.FENCED
     assert broker.sources[0].closed
@@ -116,6 +119,33 @@ def test_fenced_it_takes_nothing_until_the_other_has_left(line, broker):
     broker.group = []
     line.step()
     assert line.state is LineState.CONNECTED
+
+
+def wait_over(line):
+    line._fenced_until_s = 0.0
+
+
+def test_after_a_fence_it_stays_away_and_for_longer_each_time(line, broker):
+    line.step()
+    away_s = []
+    for number in range(9):
+        broker.sources[-1].trouble = Fenced("another member took our place")
+        line.step()
+        line.step()
+        assert len(broker.sources) == number + 1
+        away_s.append(line._fence_s)
+        line._fenced_until_s = time.monotonic()
+        line.step()
+    assert away_s == [5, 10, 20, 40, 80, 160, 320, 600, 600]
+
+
+def test_two_fences_in_a_row_name_the_likely_cause(line, broker, caplog):
+    for _ in range(2):
+        line._fenced_until_s = time.monotonic()
+        line.step()
+        broker.sources[-1].trouble = Fenced("another member took our place")
+        line.step()
+    assert "a copy of" in caplog.text
 
 
 def test_a_fenced_line_stays_fenced_while_the_broker_is_away(line, broker):
