@@ -192,6 +192,16 @@ detach(hide)
     assert attempts.end(handle).strays_killed == 1
 
 
+def test_who_was_killed_by_the_runner_itself_is_no_stray(attempts):
+    handle = attempts.start(f"""{DETACH}
+reading, writing = os.pipe()
+detach(lambda: (os.write(writing, b"%d" % os.getpid()), time.sleep(600)))
+orphan = int(os.read(reading, 10))
+os.kill(orphan, 9)
+while os.path.exists(f"/proc/{{orphan}}"): time.sleep(0.01)""")
+    assert attempts.end(handle) == Ended(0, None, None, 0, 0)
+
+
 def test_children_of_a_killed_runner_die_with_it(attempts):
     handle = attempts.start(f"{DETACH}\ndetach(lambda: time.sleep(600))\n{SLEEP}")
     printed(handle, "up")
@@ -223,6 +233,21 @@ def test_the_end_is_not_told_while_a_child_cannot_die(attempts):
         assert not (handle.folder / "exit.json").exists()
         freezer.thaw()
         assert attempts.end(handle) == Ended(None, signal.SIGTERM, None, 0, 1)
+
+
+def test_waiting_for_who_cannot_die_uses_no_processor(attempts):
+    handle, clock = attempts.start(SLEEP, grace_s=0), attempts.start("import time\nprint('up', flush=True)\n"
+                                                                     "time.sleep(1)\nprint('over', flush=True)")
+    printed(handle, "up")
+    printed(clock, "up")
+    with a_freezer() as freezer:
+        freezer.freeze(started(handle).runner_pid)
+        attempts.executor.stop(handle)
+        before = switches(handle)
+        printed(clock, "over")
+        assert switches(handle) - before <= 5
+        freezer.thaw()
+        assert attempts.end(handle).signal in (signal.SIGTERM, signal.SIGKILL)
 
 
 def children_of(parent: int) -> set[int]:
