@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from adaptive_nerf.client.interrupts import interrupt_deferred
 from adaptive_nerf.client.way import Way
 from adaptive_nerf.common.errors import Failure
 from kafka_utils.reader import NoSuchTopic, Reader, Record
@@ -30,7 +31,9 @@ class EventStream:
 
     def of(self, job_id: str, wait_s: float) -> Iterator[Event]:
         """What has been told meanwhile, waiting for the first of it."""
-        for record in self._reader.take(wait_s):
+        with interrupt_deferred():
+            records = self._reader.take(wait_s)
+        for record in records:
             event = event_of(record)
             if event.get("job_id") == job_id and event.get("event_id") not in self._seen:
                 self._seen.add(str(event.get("event_id")))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptive_nerf.client.event_stream import Event, EventStream, open_reader
+from adaptive_nerf.client.interrupts import interrupt_deferred
 from adaptive_nerf.client.plain_text import error_lines
 from adaptive_nerf.client.way import Way
 from adaptive_nerf.common.errors import AdaptiveNerfError, BadInput, Failure
@@ -57,7 +58,8 @@ def deliver(way: Way, topic: str, value: bytes) -> None:
     try:
         producer.submit(topic, None, value, {}, outcome.append)
         while not outcome and time.monotonic() < deadline_s:
-            producer.poll(0.1)
+            with interrupt_deferred():
+                producer.poll(0.1)
         answered = list(outcome)  # closing adds an outcome of its own
     finally:
         producer.close()

@@ -14,7 +14,7 @@ from kafka_utils.broker import EMBEDDED
 from kafka_utils.settings import client_settings
 from kafka_utils.topic_manager import reachable
 
-REACH_S = 4.0
+REACH_S = 3.0
 
 
 @dataclass(frozen=True)
