@@ -155,8 +155,8 @@ def _format(node: Node, java: str, classes: str) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     done = subprocess.run(
         [java, *JAVA_MEMORY, _log4j(node), "-cp", classes,
-         "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(node.folder / PROPERTIES),
-         *node.format_options],
+         "kafka.tools.StorageTool", "format", "--standalone", f"--cluster-id={cluster}",  # it may begin with "-"
+         "-c", str(node.folder / PROPERTIES), *node.format_options],
         capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
