@@ -53,16 +53,17 @@ def test_a_group_rewound_to_the_beginning_runs_nothing_twice(real_world):
     real_world.ledger.send_many([f"job-{number}" for number in range(20)], "fake: sleep=0.02")
     real_world.ledger.send_bytes(b"{no json", None, "refused")
     real_world.ledger.send("failed", "fake: exit=65")
-    real_world.wait_ended(21)
-    first.ask(verb="retry", job_id="failed")
+    real_world.ledger.send_bytes(b'{"op": "train", "data_path": "data/town", "dataset": "fake: sleep=0"}')
     real_world.wait_ended(22)
+    first.ask(verb="retry", job_id="failed")
+    real_world.wait_ended(23)
     assert first.leave() == 0
     rewind(real_world)
     second = real_world.start()
     real_world.ledger.send("after", "fake: sleep=0")
     real_world.wait_state("after", "SUCCEEDED")
-    assert real_world.must_be_clean().runs == 23
-    assert second.gauges()["jobs_SUCCEEDED"] == 21
+    assert real_world.must_be_clean().runs == 24
+    assert second.gauges()["jobs_SUCCEEDED"] == 22
 
 
 def test_a_retry_asked_for_by_message_is_not_asked_again_by_its_redelivery(real_world):

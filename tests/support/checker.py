@@ -3,7 +3,7 @@
 It knows nothing of the database. Each finding names a kind of fault and the job (or the message's place):
 
     lost        an acknowledged message that nobody answered, or a job that succeeded without having run
-    doubled     overlapping attempts, an attempt started twice, two successes, a run after the end, two acceptances
+    doubled     overlapping attempts, an attempt started twice, two successes, a run after the end, two answers
     orphan      a process of an attempt that ended more than 5 s ago
     unfinished  an accepted job without a terminal event
     changed     an event that takes a job out of its terminal state, or into another one
@@ -50,9 +50,9 @@ class Report:
 def check(entries: Sequence[Entry], evidence: Evidence, finished: bool = True) -> Report:
     """`finished`: every job should have reached its end by now."""
     events = by_job(evidence.events)
-    faults = [*answers(entries, events, evidence.dead_letters), *acceptances(events), *lives(events),
-              *numbering(evidence.events), *runs(evidence.marks), *true_ends(events, evidence.marks),
-              *orphans(events, evidence)]
+    faults = [*answers(entries, events, evidence.dead_letters), *acceptances(events),
+              *repeats(entries, evidence.events), *lives(events), *numbering(evidence.events), *runs(evidence.marks),
+              *true_ends(events, evidence.marks), *orphans(events, evidence)]
     if finished:
         faults += unfinished(events)
     return Report(tuple(faults), len(events), sum(mark.word == "start" for mark in evidence.marks))
@@ -84,14 +84,14 @@ def answers(entries: Sequence[Entry], events: Events, dead_letters: Sequence[Tol
         accepted & {entry.job_id for entry in entries})
     for entry in entries:
         place = f"{entry.topic}[{entry.partition}]@{entry.offset}"
-        letter = dead.get((entry.topic, entry.partition, entry.offset, entry.value))
+        letter = dead.get((*place_of(entry), entry.value))
         if entry.expect == "wish" and letter is None:
             continue
         if entry.job_id is None and letter is None and entry.expect != "refused" and unnamed > 0:
             unnamed -= 1
             continue
         if letter is None and entry.expect == "refused":
-            same_place = any(key[:3] == (entry.topic, entry.partition, entry.offset) for key in dead)
+            same_place = any(key[:3] == place_of(entry) for key in dead)
             yield Fault("wrong" if same_place or entry.job_id in accepted else "lost", entry.job_id or place,
                         "its dead letter holds other bytes" if same_place else f"no dead letter for {place}")
         elif letter is None and entry.job_id not in accepted:
@@ -121,6 +121,28 @@ def acceptances(events: Events) -> Iterator[Fault]:
         ids = {event["event_id"] for event in told if event["event"] == "accepted"}
         if len(ids) > 1:
             yield Fault("doubled", job_id, f"accepted {len(ids)} times: {sorted(ids)}")
+
+
+def repeats(entries: Sequence[Entry], told: Iterable[Told]) -> Iterator[Fault]:
+    """One answer for each message: a redelivery must not make another."""
+    sent, places = Counter(entry.job_id for entry in entries), Counter(map(place_of, entries))
+    again: Counter[str] = Counter()
+    refused: Counter[Place] = Counter()
+    for event in distinct(told):
+        if event["event"] == "duplicate":
+            again[event["job_id"]] += 1
+        elif event["event"] == "rejected":
+            refused[tuple(event["source"][name] for name in ("topic", "partition", "offset"))] += 1
+    for job_id, times in again.items():
+        if times > max(0, sent[job_id] - 1):
+            yield Fault("doubled", job_id, f"told as a repeat {times} times, and sent {sent[job_id]} times")
+    for place, times in refused.items():
+        if times > places[place]:
+            yield Fault("doubled", str(place), f"refused {times} times, and sent {places[place]} times")
+
+
+def place_of(entry: Entry) -> Place:
+    return entry.topic, entry.partition, entry.offset
 
 
 def unfinished(events: Events) -> Iterator[Fault]:

@@ -101,6 +101,22 @@ def test_two_acceptances_are_doubled():
     assert kinds([entry()], replace(GOOD, events=[*GOOD.events, again])) == ["doubled"]
 
 
+def test_a_repeat_that_nobody_sent_is_doubled():
+    again = changed(GOOD.events[3], event_id="other", seq=5, event="duplicate")
+    evidence = replace(GOOD, events=[*GOOD.events, again])
+    assert kinds([entry()], evidence) == ["doubled"]
+    assert kinds([entry(), entry(1, expect="repeat")], evidence) == []
+
+
+def test_a_message_that_is_refused_twice_is_doubled():
+    bad = entry(1, None, expect="refused", value=b"x")
+    events = [record({"event_id": name, "seq": 0, "job_id": None, "state": "REJECTED", "event": "rejected",
+                      "source": {"topic": "t", "partition": 0, "offset": 1}}) for name in "xy"]
+    evidence = replace(GOOD, dead_letters=[letter(1, b"x")])
+    assert kinds([entry(), bad], replace(evidence, events=[*GOOD.events, events[0], events[0]])) == []
+    assert kinds([entry(), bad], replace(evidence, events=[*GOOD.events, *events])) == ["doubled"]
+
+
 def test_a_job_without_an_end_is_unfinished():
     evidence = replace(GOOD, events=GOOD.events[:3])
     assert kinds([entry()], evidence) == ["unfinished"]
