@@ -89,6 +89,10 @@ class Stepping:
     key: int | None = None  # of the draws of u, one a ray (stratified); None: u = 0.5 (centred)
     most: int = 1024  # samples a ray in this call
 
+    def __post_init__(self) -> None:
+        if not self.step > 0:
+            raise ValueError(f"the step along a ray is {self.step}; it is greater than 0")
+
 
 @dataclass(frozen=True)
 class Samples:

@@ -39,7 +39,7 @@ def loop_encode(tables, local, slots, grid):  # [n, levels, features]
     found = np.zeros((len(local), grid.levels, grid.features))
     offset = 0
     for level in range(grid.levels):
-        scale = grid.base * growth**level - 1
+        scale = float(np.float32(grid.base * growth**level - 1))
         resolution = int(np.ceil(scale)) + 1
         dense = -(-(resolution**3) // 8) * 8
         size = min(dense, 2**grid.log2_size)

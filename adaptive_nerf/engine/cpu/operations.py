@@ -8,7 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from adaptive_nerf.engine import directions as reference_directions
 from adaptive_nerf.engine.cpu import pool
-from adaptive_nerf.engine.cpu.buffers import (Unsorted, by_axis, by_level, float32, levels, new_features, pieces)
+from adaptive_nerf.engine.cpu.buffers import Unsorted, by_axis, by_level, float32, levels, new_features, pieces
 from adaptive_nerf.engine.cpu.library import AdamArgs, EncodeArgs, Pending, TableArgs, library
 from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.optimise import Adam, Moments
@@ -30,7 +30,7 @@ class _Encode(torch.autograd.Function):
     @staticmethod
     def forward(ctx, tables, local, slots, grid, sink):  # type: ignore[no-untyped-def]
         tables = tables.contiguous()
-        local, stride = by_axis(local)
+        local, _stride = by_axis(local)
         features = new_features(len(local), grid)
         args, held = _encode_args(tables, local, slots, grid)
         args.features, args.features_stride = features.data_ptr(), features.stride(1)

@@ -53,10 +53,10 @@ inline void entry_indices(const Level& level, const Words cell[3], Words index[8
 // For `kLanes` places: the cell of each axis, and the fraction within it.
 inline void locate(const float* const axis[3], float scale, Words cell[3], Floats fraction[3]) {
     for (int d = 0; d < 3; ++d) {
-        const Floats position = inside(floats(axis[d])) * scale + 0.5f;
-        const Ints low = __builtin_convertvector(position, Ints);
+        const Floats x = inside(floats(axis[d]));
+        const Ints low = __builtin_convertvector(x * scale + 0.5f, Ints);
         cell[d] = Words(low);
-        fraction[d] = position - __builtin_convertvector(low, Floats);
+        fraction[d] = fused(x, all(scale), 0.5f - __builtin_convertvector(low, Floats));  // all digits are kept
     }
 }
 

@@ -67,6 +67,7 @@ struct Ray {
             const double one = (a.bounds[d] - origin[d]) / steep, other = (a.bounds[d + 3] - origin[d]) / steep;
             enter = std::fmax(enter, std::fmin(one, other));
             leave = std::fmin(leave, std::fmax(one, other));
+            if (!std::isfinite(origin[d] + direction[d])) leave = -INFINITY;  // such a ray is nowhere
         }
         shift = a.stratified ? drawn(a.key, uint64_t(index)) : 0.5f;
     }

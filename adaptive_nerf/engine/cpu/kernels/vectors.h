@@ -5,6 +5,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#if defined(__FMA__)
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__)
 constexpr int kLanes = 16;
 constexpr int kRegisters = 32;
@@ -32,10 +36,16 @@ inline void store(Scalar* to, Vector value) {
 }
 inline Floats floats(const float* from) { return load<Floats>(from); }
 inline Floats all(float value) { return value - Floats{}; }  // no "+": -0 would become 0, at the cost of an addition
-inline float sum(Floats v) {
-    float total = 0;
-    for (int lane = 0; lane < kLanes; ++lane) total += v[lane];
-    return total;
+// a * b + c with a single rounding, where the compiler must not be left the choice.
+inline Floats fused(Floats a, Floats b, Floats c) {
+#if defined(__AVX512F__)
+    return Floats(_mm512_fmadd_ps(__m512(a), __m512(b), __m512(c)));
+#elif defined(__FMA__)
+    return Floats(_mm256_fmadd_ps(__m256(a), __m256(b), __m256(c)));
+#else
+    for (int lane = 0; lane < kLanes; ++lane) c[lane] = std::fma(a[lane], b[lane], c[lane]);
+    return c;
+#endif
 }
 
 // e^x to two units in the last place for |x| <= 87; beyond, as at 87. Two parts of ln 2 keep the remainder exact.

@@ -1,0 +1,89 @@
+"""Building the library: at once from two processes, without a compiler, with a broken one; which engine is chosen."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from adaptive_nerf.common.errors import BadUsage
+from adaptive_nerf.engine import engines
+from adaptive_nerf.engine.cpu import build
+
+LOAD = "from adaptive_nerf.engine.cpu.library import library; print(library()._name)"
+SERVE = """
+import logging, torch
+logging.basicConfig(format="%(message)s")
+from adaptive_nerf.engine.engines import engine
+from adaptive_nerf.engine.hash_grid import HashGrid
+grid = HashGrid(2, 2, 8, 4, 16)
+for _ in range(2):
+    features = engine().encode(torch.ones(1, grid.rows, 2), torch.rand(5, 3), torch.zeros(5, dtype=torch.int32), grid)
+print(engine().name, round(float(features.min()), 3))
+"""
+
+
+def start(code, cache, **more):
+    environment = {**os.environ, "ADAPTIVE_NERF_CACHE": str(cache), **more}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+@pytest.mark.skipif(build.compiler() is None and "CI" not in os.environ, reason="there is no C++ compiler")
+def test_two_processes_that_build_at_once_end_with_one_library(tmp_path):
+    both = [start(LOAD, tmp_path / "cache") for _ in range(2)]
+    (one, _), (other, _) = (process.communicate() for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert one == other
+    assert [path.suffix for path in (tmp_path / "cache").iterdir() if not path.name.startswith(".")] == [".so"]
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {".lock", os.path.basename(one.strip())}  # noqa: PTH119
+
+
+def test_without_a_compiler_torch_serves_with_one_warning(tmp_path):
+    process = start(SERVE, tmp_path / "cache", PATH="", CXX="")
+    out, errors = process.communicate()
+    assert out.split() == ["torch", "1.0"]
+    assert errors.splitlines() == [
+        "the cpu engine needs a C++ compiler, and there is none; on Debian: apt-get install g++; "
+        "plain torch serves, with the same results and many times slower"]
+
+
+def test_a_compiler_that_fails_is_named(tmp_path, monkeypatch):
+    broken = tmp_path / "broken++"
+    broken.write_text("#!/bin/sh\necho 'engine.cpp:1: error: no luck' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    monkeypatch.setenv("ADAPTIVE_NERF_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(build.Unavailable, match=r"broken\+\+: engine.cpp:1: error: no luck"):
+        build.library_path()
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def test_the_library_depends_on_its_sources(monkeypatch, tmp_path):
+    before = build._key()
+    copy = tmp_path / "kernels"
+    copy.mkdir()
+    for path in build.SOURCES.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(build, "SOURCES", copy)
+    assert build._key() == before
+    (copy / "grid.h").write_text((copy / "grid.h").read_text() + "\n")
+    assert build._key() != before
+
+
+@pytest.mark.parametrize(("choice", "device", "message"), [
+    ("fast", "cpu", "choose one of auto, torch, cpu, tcnn"), ("cpu", "cuda", "choose torch, or auto"),
+    ("tcnn", "cpu", "needs CUDA tensors")])
+def test_a_choice_that_cannot_serve_is_refused(monkeypatch, choice, device, message):
+    monkeypatch.setenv("ADAPTIVE_NERF_ENGINE", choice)
+    with pytest.raises(BadUsage, match=message):
+        engines.engine(device)
+
+
+def test_the_choice_is_taken_from_the_environment(monkeypatch, cpu):
+    monkeypatch.setenv("ADAPTIVE_NERF_ENGINE", "torch")
+    assert engines.engine().name == "torch"
+    monkeypatch.setenv("ADAPTIVE_NERF_ENGINE", "auto")
+    assert engines.engine() == cpu
+    assert engines.engine(torch.device("cuda")).name in ("torch", "tcnn")

@@ -1,0 +1,178 @@
+"""The cpu engine against the torch reference in float64, on random shapes and every option."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adaptive_nerf.engine.engines import TORCH
+from adaptive_nerf.engine.hash_grid import HashGrid
+from adaptive_nerf.engine.network import GEOMETRY, Network, Trunk
+from adaptive_nerf.engine.optimise import Adam, Moments
+from adaptive_nerf.engine.samples import Regions, Stepping
+from adaptive_nerf.engine.table_gradients import TableGradients
+from tests.support.engine_cases import ragged_samples, random_occupancy, random_rays
+
+SIZES = st.one_of(st.sampled_from([0, 1, 15, 16, 17, 96, 97, 5000]), st.integers(0, 5000))
+SLOTS = st.integers(1, 9)
+SEEDS = st.integers(0, 1 << 20)
+GRIDS = st.builds(HashGrid, levels=st.integers(1, 5), features=st.sampled_from([1, 2, 3, 4, 8]),
+                  log2_size=st.integers(3, 11), base=st.integers(2, 20), finest=st.integers(20, 3000))
+often = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def random(generator, *size):
+    return torch.rand(size, generator=generator) * 2 - 1
+
+
+def relative(found, expected):
+    return float((found.double() - expected.double()).norm() / max(float(expected.double().norm()), 1e-20))
+
+
+def gradients(engine, inputs, run, dtype):
+    """What `run` gives, and the gradients of its inputs for a fixed gradient of the outputs."""
+    inputs = [value.to(dtype, copy=True).requires_grad_() for value in inputs]
+    outputs = run(engine, *inputs)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    generator = torch.Generator().manual_seed(5)
+    given_back = [random(generator, *output.shape).to(dtype) for output in outputs]
+    return outputs, torch.autograd.grad(outputs, inputs, given_back, allow_unused=True)
+
+
+def agree(cpu, inputs, run, forward=1e-3, backward=1e-5):
+    found, slopes = gradients(cpu, inputs, run, torch.float32)
+    expected, true_slopes = gradients(TORCH, inputs, run, torch.float64)
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        assert one.numel() == 0 or float((one.double() - other).detach().abs().max()) < forward
+    for one, other in zip(slopes, true_slopes, strict=True):
+        assert relative(one, other) < backward
+
+
+@often
+@given(SIZES, SLOTS, SEEDS, GRIDS, st.booleans())
+def test_encode_gives_the_same_features_and_gradients(cpu, n, n_slots, seed, grid, is_sorted):
+    generator = torch.Generator().manual_seed(seed)
+    slots = torch.randint(0, n_slots, (n,), generator=generator, dtype=torch.int32)
+    slots = slots.sort().values if is_sorted else slots
+    inputs = random(generator, n_slots, grid.rows, grid.features), torch.rand(n, 3, generator=generator)
+    agree(cpu, inputs[:1], lambda engine, tables: engine.encode(tables, inputs[1].to(tables), slots, grid))
+    kinks = (((inputs[1][:, None].double() * torch.tensor([level.scale for level in grid.layout])[:, None] + 0.5) % 1
+              ).sub(0.5).abs() > 0.4999).flatten(1).any(1)  # the slope jumps there
+    smooth = torch.where(kinks[:, None], torch.tensor(0.31), inputs[1])
+    agree(cpu, (inputs[0], smooth), lambda engine, tables, local: engine.encode(tables, local, slots, grid),
+          backward=1e-3)
+
+
+@often
+@given(SIZES, SLOTS, SEEDS, st.integers(1, 3), st.sampled_from([3, 16, 32, 64]),
+       st.sampled_from([(16, 2), (8, 4), (5, 1), (3, 8)]))
+def test_the_trunk_gives_the_same_places_and_gradients(cpu, n, n_slots, seed, depth, hidden, features):
+    generator = torch.Generator().manual_seed(seed)
+    shape = Trunk(Network(features[0] * features[1], hidden, depth, GEOMETRY))
+    slots = torch.randint(0, n_slots, (n,), generator=generator, dtype=torch.int32)
+    weights = torch.stack([shape.network.initial(generator) for _ in range(n_slots)])
+    agree(cpu, (weights, random(generator, n, *features)),
+          lambda engine, weights, features: engine.trunk(weights, features, slots, shape), backward=3e-5)
+
+
+@often
+@given(SIZES, st.integers(0, 9), SEEDS, st.integers(1, 3), st.booleans())
+def test_the_colour_head_gives_the_same_colours_and_gradients(cpu, n, code, seed, depth, own):
+    generator = torch.Generator().manual_seed(seed)
+    shape, n_slots = Network(GEOMETRY + 16 + code, 32, depth, 3), 3 if own else 1
+    slots = torch.randint(0, n_slots, (n,), generator=generator, dtype=torch.int32)
+    weights = torch.stack([shape.initial(generator) for _ in range(n_slots)])
+    agree(cpu, (weights, random(generator, n, GEOMETRY), random(generator, n, 16 + code)),
+          lambda engine, *inputs: engine.colour(*inputs, slots, shape), backward=3e-5)
+
+
+@often
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=60), SLOTS, SEEDS, st.booleans(), st.integers(0, 3))
+def test_the_field_gives_the_same_values_and_gradients(cpu, lengths, n_slots, seed, own, code):
+    samples, generator = ragged_samples(lengths, seed, slots=n_slots), torch.Generator().manual_seed(seed)
+    shapes = Trunk(Network(12, 24, 2, GEOMETRY)), Network(32 + code, 40, 1, 3)
+    weights = [torch.stack([shape.initial(generator) for _ in range(count)])
+               for shape, count in ((shapes[0].network, n_slots), (shapes[1], n_slots if own else 1))]
+    inputs = *weights, random(generator, sum(lengths), 6, 2), random(generator, len(lengths), 16 + code)
+    agree(cpu, inputs, lambda engine, *inputs: engine.field(*inputs, samples, shapes), backward=3e-5)
+
+
+@often
+@given(st.lists(st.integers(0, 90), min_size=1, max_size=80), SEEDS, st.sampled_from([0, 1, 3, 15]),
+       st.sampled_from([0.0, 1e-4, 0.3]), st.integers(0, 20))
+def test_compositing_gives_the_same_pictures_and_gradients(cpu, lengths, seed, channels, stop, spare):
+    samples = ragged_samples(lengths, seed, slots=3, spare=spare)
+    values = torch.rand(sum(lengths) + spare, 1 + channels, generator=torch.Generator().manual_seed(seed)) * 3
+
+    def run(engine, values):
+        wide = replace(samples, t=samples.t.to(values), delta=samples.delta.to(values))
+        found = engine.composite(values, wide, stop)
+        return found.image, found.depth, found.distortion
+
+    agree(cpu, (values,), run)
+    found, expected = (engine.composite(values, samples, stop) for engine in (cpu, TORCH))
+    for name in ("weights", "relative"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=2e-5, rtol=1e-3)
+    assert (found.median != expected.median).float().mean() < 0.05  # a half is reached one sample earlier or later
+
+
+@often
+@given(st.integers(0, 200), SEEDS, st.integers(1, 9), st.sampled_from([1.0, 1.2, 2.0]), st.booleans(), st.booleans(),
+       st.integers(1, 12))
+def test_marching_gives_the_same_samples(cpu, n_rays, seed, n_slots, margin, inverse, stratified, most):
+    generator = torch.Generator().manual_seed(seed)
+    low = torch.rand(n_slots, 3, generator=generator) * torch.tensor([1.4, 0.4, 0.4])
+    high = low + torch.rand(n_slots, 3, generator=generator) * 0.5 + 0.1
+    regions = Regions.of(torch.cat([low, high], 1).tolist())
+    regions = replace(regions, margin=margin, axes=(0, 2) if inverse else (0, 1, 2),
+                      routing="inverse" if inverse else "smooth")
+    occupancy, rays = random_occupancy(regions, 1 / 40, seed), random_rays(n_rays, seed)
+    stepping = Stepping(0.037, seed if stratified else None, most)
+    first = torch.randint(-1, 20, (n_rays,), generator=generator, dtype=torch.int32) if seed % 2 else None
+    found, expected = (engine.march(rays, regions, occupancy, stepping, 1500, first) for engine in (cpu, TORCH))
+    for name in ("slots", "rays", "order", "offsets", "dropped", "following", "count"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
+    for name in ("local", "t", "delta"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=1e-6, rtol=1e-6)
+
+
+@often
+@given(SIZES, SLOTS, SEEDS, GRIDS)
+def test_lazy_adam_takes_the_same_steps(cpu, n, n_slots, seed, grid):
+    generator = torch.Generator().manual_seed(seed)
+    start = random(generator, n_slots, grid.rows, grid.features)
+    rates = torch.rand(n_slots, generator=generator) * 0.1 * (torch.rand(n_slots, generator=generator) > 0.3)
+    results = []
+    for engine in (cpu, TORCH):
+        tables, sink = start.clone().requires_grad_(), TableGradients(grid, n_slots)
+        moments, draws = Moments.of(tables), torch.Generator().manual_seed(seed)
+        for _ in range(2):
+            slots = torch.randint(0, n_slots, (n,), generator=draws, dtype=torch.int32).sort().values
+            local = torch.rand(n, 3, generator=draws)
+            engine.encode(tables, local, slots, grid, sink).square().sum().backward()
+            engine.adam_lazy(tables, moments, sink, rates, Adam(0.9, 0.99, 1.0))  # lets no rounding grow
+        assert not sink.total.any()
+        assert not sink.touched.any()
+        results.append((tables.detach(), moments.first, moments.second))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 100_000])
+def test_dense_adam_takes_the_same_steps(cpu, n):
+    start, gradient = torch.rand(n), torch.randn(n)
+    results = []
+    for engine in (cpu, TORCH):
+        values, moments = start.clone(), Moments.of(start)
+        for number in (1, 2):
+            engine.adam_dense(values, moments, gradient, (number, 0.01))
+        results.append(values)
+    torch.testing.assert_close(*results)
+
+
+def test_spherical_harmonics_are_the_same(cpu):
+    directions = torch.nn.functional.normalize(torch.randn(77, 3), dim=1)
+    torch.testing.assert_close(cpu.spherical_harmonics(directions), TORCH.spherical_harmonics(directions))

@@ -1,0 +1,119 @@
+"""What the cpu engine promises beyond the right numbers: the same bits for any threads, and no crash on odd input."""
+
+import os
+import threading
+
+import pytest
+import torch
+
+from adaptive_nerf.engine.hash_grid import HashGrid
+from adaptive_nerf.engine.network import colour_head, trunk
+from adaptive_nerf.engine.optimise import Moments
+from adaptive_nerf.engine.samples import Occupancy, Regions, Stepping
+from adaptive_nerf.engine.table_gradients import TableGradients
+from tests.support.engine_cases import random_occupancy, random_rays
+
+GRID = HashGrid(4, 4, 12, 8, 200)
+REGIONS = Regions(((0.0, 0.0, 0.0, 1.0, 1.0, 1.0), (0.8, 0.0, 0.0, 2.0, 1.0, 1.0)), ((0.5,) * 3, (1.4, 0.5, 0.5)), 1.3)
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def training_step(cpu, n_rays=700, seed=0):
+    """Every operation once, forward and backward; all that came of it."""
+    generator = torch.Generator().manual_seed(seed)
+    rays, shapes = random_rays(n_rays, seed), (trunk(16), colour_head())
+    samples = cpu.march(rays, REGIONS, random_occupancy(REGIONS, 1 / 40, 1), Stepping(0.01, seed), 40_000).trimmed()
+    tables = (torch.rand(2, GRID.rows, 4, generator=generator) - 0.5).requires_grad_()
+    weights = [torch.stack([shape.initial(generator) for _ in range(2)]).requires_grad_()
+               for shape in (shapes[0].network, shapes[1])]
+    sink, moments = TableGradients(GRID, 2), Moments.of(tables)
+    directions = cpu.spherical_harmonics(rays.directions)
+    features = cpu.encode(tables, samples.local, samples.slots, GRID, sink)
+    places = cpu.composite(cpu.trunk(weights[0], features, samples.slots, shapes[0]), samples)
+    values = cpu.field(*weights, features, directions, samples, shapes)
+    colours = cpu.colour(weights[1], places.image, directions, torch.zeros(n_rays, dtype=torch.int32), shapes[1])
+    picture = cpu.composite(values, samples)
+    (colours.square().sum() + picture.image.sum() + picture.distortion.sum()).backward()
+    cpu.adam_lazy(tables, moments, sink, torch.tensor([0.01, 0.02]))
+    slopes = [weight.grad for weight in weights]
+    return [tables.detach(), moments.second, *slopes, picture.image.detach(), samples.local]
+
+
+def test_no_bit_depends_on_the_number_of_threads(cpu, threads):
+    results = []
+    for count in (1, 2, 5):
+        threads(count)
+        results.append(training_step(cpu))
+    for other in results[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(results[0], other, strict=True))
+
+
+def test_several_threads_may_use_it_at_once(cpu, threads):
+    threads(2)
+    expected, found = training_step(cpu), [None] * 4
+
+    def work(index):
+        found[index] = training_step(cpu)
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for result in found:
+        assert all(torch.equal(one, two) for one, two in zip(expected, result, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_can_use_it_after_its_parent_did(cpu, threads):
+    threads(2)
+    inputs = torch.rand(1, GRID.rows, 4), torch.rand(10_000, 3), torch.zeros(10_000, dtype=torch.int32), GRID
+    expected = cpu.encode(*inputs)[::100].sum().item()
+    child = os.fork()
+    if child == 0:  # nothing large by torch itself here: its threads do not survive a fork
+        os._exit(0 if cpu.encode(*inputs)[::100].sum().item() == expected else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_empty_batches_and_single_points_are_served(cpu, n):
+    results = training_step(cpu, n_rays=n)
+    assert all(torch.isfinite(value).all() for value in results)
+
+
+def test_wild_places_are_taken_inside_and_nan_stays_in_its_ray(cpu):
+    wild = torch.tensor([[float("nan"), -3, 9], [1e30, float("inf"), 0.5], [float("-inf"), 0, 1]])
+    tame = torch.tensor([[0.0, 0, 1], [1, 1, 0.5], [0, 0, 1]])
+    tables, slots = torch.rand(1, GRID.rows, 4), torch.zeros(3, dtype=torch.int32)
+    assert torch.equal(*(cpu.encode(tables, places, slots, GRID) for places in (wild, tame)))
+    rays = random_rays(50, 3)
+    rays.origins[7] = float("nan")
+    samples = cpu.march(rays, REGIONS, Occupancy.full(REGIONS, 0.1), Stepping(0.1), 5000).trimmed()
+    assert samples.offsets[7] == samples.offsets[8]
+    values = torch.rand(len(samples.t), 4)
+    values[samples.rays == 3] = float("nan")
+    image = cpu.composite(values, samples).image
+    assert image[3].isnan().all()
+    assert torch.isfinite(image[torch.arange(50) != 3]).all()
+
+
+def test_slots_that_are_not_loaded_and_other_types_are_refused_by_name(cpu):
+    tables, local = torch.rand(2, GRID.rows, 4), torch.rand(3, 3)
+    with pytest.raises(ValueError, match="a slot is not in 0 to 1"):
+        cpu.encode(tables, local, torch.tensor([0, 1, 2], dtype=torch.int32), GRID)
+    with pytest.raises(ValueError, match=r"local is torch\.float64"):
+        cpu.encode(tables, local.double(), torch.tensor([0, 1, 1], dtype=torch.int32), GRID)
+
+
+def test_a_double_backward_is_refused(cpu):
+    tables = torch.rand(1, GRID.rows, 4, requires_grad=True)
+    features = cpu.encode(tables, torch.rand(3, 3), torch.zeros(3, dtype=torch.int32), GRID)
+    (slope,) = torch.autograd.grad(features.square().sum(), tables, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
