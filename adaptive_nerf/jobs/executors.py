@@ -144,8 +144,7 @@ class LocalExecutor:
         processes.send(handle.pidfd, signal.SIGTERM)
 
     def kill(self, handle: Handle) -> None:
-        processes.send(handle.pidfd, signal.SIGKILL)
-        with contextlib.suppress(processes.StillAlive):  # they die when they can: nobody waits for it here
+        with contextlib.suppress(processes.StillAlive):  # who cannot die now dies when it can; nobody waits here
             processes.kill_all(processes.holds_one_of([handle.nonce]), limit_s=KILL_S)
 
     def reap(self, handle: Handle) -> Ended | None:

@@ -91,14 +91,14 @@ def holds_one_of(nonces: Collection[str]) -> Callable[[int], bool]:
     return lambda pid: nonce_of(pid) in nonces
 
 
-def member_of(session: int, since_ticks: int) -> Callable[[int], bool]:
-    """Of the session whose leader began at that time. A later session of the same number has another leader."""
+def member_of(session: int, begun_ticks: int) -> Callable[[int], bool]:
+    """Of the session whose leader began at that time. A later one of the same number has another leader, and there is
+    none while a member of this one lives."""
     def belongs(pid: int) -> bool:
         if _session_of(pid) != session:
             return False
         stat, leader = stat_of(pid), stat_of(session)
-        return (stat is not None and not stat.dead and stat.start_ticks >= since_ticks
-                and (leader is None or leader.start_ticks == since_ticks))
+        return stat is not None and not stat.dead and (leader is None or leader.start_ticks == begun_ticks)
 
     return belongs
 

@@ -200,6 +200,18 @@ def test_a_shim_that_does_not_obey_is_ended_with_all_that_it_keeps(attempts):
     assert not alive(handle.nonce)
 
 
+def test_all_but_a_shim_that_cannot_die_are_ended_all_the_same(attempts):
+    handle = attempts.start(LEAVE_BEHIND)
+    printed(handle, "up")
+    with a_freezer() as freezer:
+        freezer.freeze(pid_of(handle))
+        attempts.executor.kill(handle)
+        wait_until(lambda: alive(handle.nonce) <= {pid_of(handle)}, "all others to die")
+        assert isinstance(found(attempts, handle), Handle)  # and the attempt is not over
+        freezer.thaw()
+        assert attempts.end(handle) is None
+
+
 def test_stop_and_kill_of_the_dead_are_harmless(attempts):
     handle = attempts.start("pass")
     attempts.end(handle)
