@@ -16,6 +16,7 @@ from adaptive_nerf.jobs.attempt_files import NONCE_NAME
 
 MARK = f"{NONCE_NAME}=".encode()
 LIMIT_S = 5.0  # no process of a finished attempt outlives it by more
+PASSES = 20  # on a busy host something always begins
 
 
 class StillAlive(Failure):
@@ -67,15 +68,16 @@ def _read(path: str) -> bytes:
     return b"".join(parts)
 
 
-def all_pids(limit_s: float = LIMIT_S) -> Iterator[set[int]]:
-    """All processes but ourselves, and then again and again those that have begun while the former were looked at: what
-    forks on and on must not slip through."""
-    seen, deadline_s = {os.getpid()}, time.monotonic() + limit_s
-    while new := {int(name) for name in os.listdir("/proc") if name.isdigit()} - seen:  # noqa: PTH208
+def all_pids() -> Iterator[set[int]]:
+    """All processes but ourselves, and then, some times more, those that have begun while the former were looked at:
+    what forks on and on is caught only in the moment."""
+    seen = {os.getpid()}
+    for _ in range(PASSES):
+        new = {int(name) for name in os.listdir("/proc") if name.isdigit()} - seen  # noqa: PTH208
         yield new
-        if time.monotonic() > deadline_s:
-            return  # on a host where something always begins
         seen |= new
+        if not new:
+            return
 
 
 def find_pids(belongs: Callable[[int], bool]) -> set[int]:
@@ -155,7 +157,7 @@ def kill_all(belongs: Callable[[int], bool], limit_s: float = LIMIT_S) -> int:
     while True:
         with contextlib.ExitStack() as stack:
             held: dict[int, int] = {}
-            for pids in all_pids(limit_s):
+            for pids in all_pids():
                 found = {pid: pidfd for pid in pids if (pidfd := _hold_if(belongs, pid, stack)) is not None}
                 for pid, pidfd in found.items():
                     _kill_with_group(pid, pidfd)
