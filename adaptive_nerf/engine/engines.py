@@ -35,12 +35,13 @@ class Engine:
     spherical_harmonics: Callable = directions.spherical_harmonics
     scatter: Callable = optimise.scatter
     adam_lazy: Callable = optimise.adam_lazy
+    adam_tables: Callable = optimise.adam_tables
     adam_dense: Callable = optimise.adam_dense
 
 
 TORCH = Engine("torch")
 CPU = Engine("cpu", cpu.encode, fields.trunk, fields.colour, fields.field, marching.march, compositing.composite,
-             cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.adam_dense)
+             cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.adam_tables, cpu.adam_dense)
 
 
 def engine(device: torch.device | str = "cpu") -> Engine:

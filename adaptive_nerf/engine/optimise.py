@@ -20,6 +20,9 @@ class Adam:
     epsilon: float = 1e-15
 
 
+USUAL = Adam()
+
+
 @dataclass(frozen=True)
 class Moments:
     """The running means of gradient and squared gradient, of the shape of what is optimised."""
@@ -47,7 +50,7 @@ def scatter(gradients: TableGradients) -> None:
 
 
 @torch.no_grad()
-def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Tensor, adam: Adam = Adam()) -> None:
+def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Tensor, adam: Adam = USUAL) -> None:
     """One step for the entries that have a gradient; uses the gradients up. rates [n_slots]"""
     scatter(gradients)
     rate = rates.to(tables.device)[:, None, None]
@@ -60,9 +63,17 @@ def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates
     gradients.clear()
 
 
+def adam_tables(tables: Tensor, moments: Moments, gradients: TableGradients, step: tuple[int, float],
+                adam: Adam = USUAL) -> None:
+    """One step for all entries, those without a gradient too, with bias correction; uses the gradients up."""
+    scatter(gradients)
+    adam_dense(tables, moments, gradients.total, step, adam)
+    gradients.clear()
+
+
 @torch.no_grad()
 def adam_dense(values: Tensor, moments: Moments, gradient: Tensor, step: tuple[int, float],
-               adam: Adam = Adam()) -> None:
+               adam: Adam = USUAL) -> None:
     """One step for everything. `step` is its number, from 1, and the rate."""
     number, rate = step
     moments.first.lerp_(gradient, 1 - adam.beta1)

@@ -1,7 +1,7 @@
 """The library of the cpu engine: compiled at first use for this very CPU, and kept in a cache.
 
-The cache is keyed by the sources, the flags and the CPU. Processes that build at once wait for each other at a lock, and
-the finished file gets its name by a rename: there is never half a library under that name.
+The cache is keyed by the sources, the flags and the CPU. Processes that build at once wait for each other at a lock,
+and the finished file gets its name by a rename: there is never half a library under that name.
 """
 
 import fcntl

@@ -11,7 +11,7 @@ from adaptive_nerf.engine.cpu import pool
 from adaptive_nerf.engine.cpu.buffers import Unsorted, by_axis, by_level, float32, levels, new_features, pieces
 from adaptive_nerf.engine.cpu.library import AdamArgs, EncodeArgs, Pending, TableArgs, library
 from adaptive_nerf.engine.hash_grid import HashGrid
-from adaptive_nerf.engine.optimise import Adam, Moments
+from adaptive_nerf.engine.optimise import USUAL, Adam, Moments
 from adaptive_nerf.engine.table_gradients import TableGradients, entries_a_line
 
 WHOLE = 1 << 62
@@ -97,7 +97,7 @@ def scatter(gradients: TableGradients) -> None:
     gradients.pending.clear()
 
 
-def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Tensor, adam: Adam = Adam()) -> None:
+def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Tensor, adam: Adam = USUAL) -> None:
     float32(tables=tables, first=moments.first, second=moments.second, rates=rates)
     waiting = [(pending.local, pending.slots, pending.features) for pending in gradients.pending]
     _update(gradients.total, gradients.touched, gradients.grid, waiting, values=tables.data_ptr(),
@@ -106,8 +106,21 @@ def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates
     gradients.pending.clear()
 
 
+def adam_tables(tables: Tensor, moments: Moments, gradients: TableGradients, step: tuple[int, float],
+                adam: Adam = USUAL) -> None:
+    float32(tables=tables, first=moments.first, second=moments.second)
+    waiting = [(pending.local, pending.slots, pending.features) for pending in gradients.pending]
+    number, rate = step
+    rates = torch.full((len(tables),), rate / (1 - adam.beta1**number))
+    _update(gradients.total, None, gradients.grid, waiting, values=tables.data_ptr(),
+            first=moments.first.data_ptr(), second=moments.second.data_ptr(), rates=rates.data_ptr(),
+            beta1=adam.beta1, beta2=adam.beta2, epsilon=adam.epsilon, spread=(1 - adam.beta2**number) ** -0.5)
+    gradients.touched.zero_()
+    gradients.pending.clear()
+
+
 def adam_dense(values: Tensor, moments: Moments, gradient: Tensor, step: tuple[int, float],
-               adam: Adam = Adam()) -> None:
+               adam: Adam = USUAL) -> None:
     float32(values=values, first=moments.first, second=moments.second, gradient=gradient)
     gradient = gradient.contiguous()
     number, rate = step

@@ -18,6 +18,10 @@ Call = tuple[Callable[[Any], None], Any, "SimpleQueue[None]"]
 
 class _Pool:
     def __init__(self) -> None:
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Threads do not survive a fork, and the queue may have been in use."""
         self.calls: SimpleQueue[Call] = SimpleQueue()
         self.threads = 0
         self.growing = threading.Lock()
@@ -37,15 +41,7 @@ def _serve(calls: "SimpleQueue[Call]") -> None:
 
 
 _pool = _Pool()
-
-
-def _start_anew() -> None:
-    """Threads do not survive a fork, and the queue may have been in use."""
-    global _pool
-    _pool = _Pool()
-
-
-os.register_at_fork(after_in_child=_start_anew)
+os.register_at_fork(after_in_child=_pool.start_anew)
 
 
 def run(function: Callable[[Any], None], arguments: ctypes.Structure, items: int) -> None:
@@ -55,12 +51,11 @@ def run(function: Callable[[Any], None], arguments: ctypes.Structure, items: int
     if helpers <= 0:
         function(pointer)
         return
-    pool = _pool
-    if pool.threads < helpers:
-        pool.grow(helpers)
+    if _pool.threads < helpers:
+        _pool.grow(helpers)
     done: SimpleQueue[None] = SimpleQueue()
     for _ in range(helpers):
-        pool.calls.put((function, pointer, done))
+        _pool.calls.put((function, pointer, done))
     function(pointer)
     for _ in range(helpers):
         done.get()

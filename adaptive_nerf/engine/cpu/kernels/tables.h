@@ -26,7 +26,7 @@ struct TableArgs {
     float* second;     // and of its square
     const float* rates;  // [n_slots]
     float beta1, beta2, epsilon;
-    float unused;
+    float spread;        // of a dense step: 1 / sqrt(1 - beta2^step); rates are over 1 - beta1^step
 };
 
 template <int kFeatures>
@@ -105,8 +105,25 @@ inline void lazy_adam_level(const TableArgs& a, const Level& level, int64_t slot
     }
 }
 
+// Every entry takes a step, touched or not.
+inline void dense_adam_level(const TableArgs& a, const Level& level, int64_t slot) {
+    const int64_t begin = (slot * a.rows + level.offset) * a.n_features, count = level.size * a.n_features;
+    const float rate = a.rates[slot], beta1 = a.beta1, beta2 = a.beta2, spread = a.spread, epsilon = a.epsilon;
+    float* __restrict values = a.values + begin;
+    float* __restrict first = a.first + begin;
+    float* __restrict second = a.second + begin;
+    float* __restrict total = a.total + begin;
+    for (int64_t i = 0; i < count; ++i) {
+        const float gradient = total[i];
+        first[i] = beta1 * first[i] + (1 - beta1) * gradient;
+        second[i] = beta2 * second[i] + (1 - beta2) * gradient * gradient;
+        values[i] -= rate * first[i] / (std::sqrt(second[i]) * spread + epsilon);
+        total[i] = 0;
+    }
+}
+
 extern "C" {
-// Adds up what is pending; where `values` are given, also takes the step and clears the gradient.
+// Adds up what is pending; where `values` are given, also takes the step (lazy where `touched` are) and clears the total.
 void update_tables(TableArgs* args) {
     const TableArgs& a = *args;
     for (int64_t item; (item = take(&args->next, a.n_levels * a.n_slots)) >= 0;) {
@@ -123,7 +140,8 @@ void update_tables(TableArgs* args) {
                     default: scatter_level_any(a, a.pending[p], level, number, piece);
                 }
             }
-        if (a.values) lazy_adam_level(a, level, slot);
+        if (a.values && a.touched) lazy_adam_level(a, level, slot);
+        if (a.values && !a.touched) dense_adam_level(a, level, slot);
     }
 }
 }
