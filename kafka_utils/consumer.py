@@ -259,7 +259,7 @@ class Consumer:
         self._link.contact()
 
     def _revoke(self, who: confluent_kafka.Consumer, places: list[TopicPartition]) -> None:
-        if self._leaving or who is not self._inner:
+        if self._leaving or self._closed or who is not self._inner:  # a close that takes long goes on in its thread
             return
         gone = {Partition(place.topic, place.partition) for place in places}
         self._early = [message for message in self._early if _where(message) not in gone]

@@ -5,6 +5,7 @@ import pytest
 from adaptive_nerf.common.transport import BrokerError
 from kafka_utils import consumer as consumer_module
 from kafka_utils.topic_manager import ensure_topics
+from tests.support.waiting import wait_until
 
 NUMBERED = [b"%d" % number for number in range(20)]
 
@@ -55,6 +56,20 @@ def test_what_was_committed_does_not_come_again_and_its_mark_is_told(member, sen
 def test_we_may_begin_elsewhere_than_at_the_committed_offset(member, sender, topic):
     sender.deliver(topic, *NUMBERED)
     assert member(start_at=lambda place: 15 if place.committed is None else None).read(5) == NUMBERED[15:]
+
+
+def test_an_offset_that_is_not_there_any_more_means_the_oldest_record(member, sender, topic):
+    sender.deliver(topic, *NUMBERED)
+    assert member(start_at=lambda _: 1000).read(20) == NUMBERED
+
+
+def test_what_arrives_during_a_commit_is_kept_in_order(member, sender, topic):
+    sender.deliver(topic, *NUMBERED)
+    reader = member().join()
+    while len(reader.received) < 20:
+        reader.received += reader.consumer.take(0.2, most=1)
+        reader.commit()
+    assert [record.value for record in reader.received] == NUMBERED
 
 
 def test_a_commit_of_many_partitions_is_one_call(member, sender, broker):
@@ -129,7 +144,7 @@ def test_an_assignment_that_failed_is_made_again_and_nothing_is_skipped(member, 
 
     reader = member(start_at=fails_once)
     with pytest.raises(BrokerError, match="disk is full"):
-        reader.join()
+        wait_until(lambda: reader.take(5), "the failure")  # long enough for records to come in the same call
     assert reader.received == []
     assert reader.read(20, within_s=60) == NUMBERED
 

@@ -1,6 +1,7 @@
 """A broker that goes away is waited for: nothing is lost, nothing comes twice, one line says so. Apache Kafka only."""
 
 import logging
+import threading
 
 import pytest
 
@@ -113,4 +114,6 @@ def test_closing_while_the_broker_is_away_does_not_wait_for_it(running, pair, mo
     running.stop()
     with pytest.raises(CommitFailed):
         member.commit()
-    member.consumer.close()  # the library itself would wait for 45 s
+    member.consumer.close()
+    waits = [thread.name for thread in threading.enumerate() if thread.name == "kafka-close"]
+    assert waits, "the library waits for 45 s, and we do not"

@@ -61,8 +61,10 @@ def test_an_answer_may_use_the_producer_and_may_fail(sender, topic):
 
 def test_a_producer_that_cannot_go_on_is_made_anew(sender, member, topic):
     sender.deliver(topic, b"first")
+    broken = sender.producer._inner
     sender.producer._on_error(KafkaError(KafkaError._FATAL, "out of order", fatal=True))
     sender.deliver(topic, b"second")
+    assert sender.producer._inner is not broken
     assert member().read(2) == [b"first", b"second"]
 
 

@@ -1,9 +1,9 @@
 """Topics: made when they are not there, told apart from later ones of the same name."""
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import ConfigResource
 
-from kafka_utils.topic_manager import cluster_id, ensure_topics, reachable, topic_ids
+from kafka_utils.topic_manager import administrator, cluster_id, ensure_topics, reachable, topic_ids
 from tests.support.waiting import wait_until
 
 
@@ -20,7 +20,7 @@ def test_topics_are_made_once_and_then_left_alone(settings, topic):
 
 def test_a_topic_gets_the_partitions_and_settings_asked_for(settings, topic):
     ensure_topics(settings, {topic: {"max.message.bytes": "2097152"}}, partitions=3)
-    admin = AdminClient(settings)
+    admin = administrator(settings)
     wait_until(lambda: len(admin.list_topics(topic, timeout=10).topics[topic].partitions) == 3, "three partitions")
     wanted = ConfigResource(ConfigResource.Type.TOPIC, topic)
     assert admin.describe_configs([wanted])[wanted].result(10)["max.message.bytes"].value == "2097152"
@@ -38,7 +38,7 @@ def test_a_broker_that_answers_is_reachable(settings):
 
 
 def re_create(settings, topic):
-    admin = AdminClient(settings)
+    admin = administrator(settings)
     admin.delete_topics([topic])[topic].result(10)
     wait_until(lambda: topic not in topic_ids(settings, [topic]), "the topic is gone")
     ensure_topics(settings, {topic: {}})
@@ -68,6 +68,6 @@ def test_a_deleted_topic_is_gone_and_says_so(settings, member, sender, topic):
     sender.deliver(topic, b"old")
     reader = member()
     reader.read(1)
-    admin = AdminClient(settings)
+    admin = administrator(settings)
     admin.delete_topics([topic])[topic].result(10)
     wait_until(lambda: [place.incarnation for place in reader.consumer.refresh()] in (["gone"], []), "it is gone")
