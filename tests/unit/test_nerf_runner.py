@@ -37,6 +37,7 @@ class Runner:
 
     def __init__(self, folder: Path, clone: Path):
         self.folder, self.path, self.started = folder, clone / "adaptive_nerf" / "nerf_runner.py", []
+        self.search = os.pathsep.join(map(str, (folder, clone)))  # for operations, and for this working tree
         (folder / "message.json").write_text(json.dumps(MESSAGE))
 
     def start(self, *flags, operation=None, stderr=subprocess.DEVNULL, **env) -> subprocess.Popen:
@@ -45,7 +46,7 @@ class Runner:
         program = [str(self.path)] if operation is None else ["-c", WITH_OPERATIONS]
         command = [sys.executable, *program, "--configPath", "message.json", "--out", "job", *flags]
         self.started.append(subprocess.Popen(command, cwd=self.folder, stderr=stderr, text=True,
-                                             env={**os.environ, "PYTHONPATH": str(self.folder), **env}))
+                                             env={**os.environ, "PYTHONPATH": self.search, **env}))
         return self.started[-1]
 
     def __call__(self, *flags, **options) -> tuple[int, str]:

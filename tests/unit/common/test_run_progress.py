@@ -53,6 +53,11 @@ def test_it_is_written_four_times_a_second_at_most_and_at_the_end(progress, told
     assert told()["step"] == 100
 
 
+def test_the_first_step_is_told_at_once(progress, told):
+    progress.step(0, 9)
+    assert told()["of"] == 9
+
+
 def test_a_warning_is_told_once_and_at_once(progress, told):
     for _ in range(3):
         progress.warn("no GPU here")

@@ -110,6 +110,12 @@ def test_callers_that_say_nothing_are_few_and_do_not_hold_up_the_end(serve, serv
         link.close()
 
 
+def test_callers_that_come_one_after_the_other_are_all_answered(serve):
+    state = serve(lambda request: request)
+    numbers = list(range(3 * MOST_CALLERS))
+    assert [ask(state, {"number": number})["number"] for number in numbers] == numbers
+
+
 def test_a_control_message_is_a_verb_and_a_job():
     assert read_control(b'{"verb": "cancel", "job_id": "train-1"}') == (Verb.CANCEL, "train-1")
     assert read_control(b'{"v": 1, "verb": "retry", "job_id": "x"}') == (Verb.RETRY, "x")
