@@ -1,12 +1,15 @@
 """Lets `./scripts/NAME.py` run from a clone without activating anything: re-executes in .venv where there is one."""
 
 import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 CLONE = Path(__file__).resolve().parent.parent
 PYTHON = CLONE / ".venv" / "bin" / "python"
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # while libraries are imported, Ctrl-C just ends; `run` takes over later
 
 if PYTHON.exists() and Path(sys.prefix) != CLONE / ".venv":
     os.execv(PYTHON, [str(PYTHON), *sys.argv])

@@ -6,8 +6,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from adaptive_nerf.common.errors import BadUsage
+from adaptive_nerf.common.errors import AdaptiveNerfError, BadUsage
+from adaptive_nerf.jobs.control import ask
 from adaptive_nerf.jobs.settings import Topics
 from kafka_utils import dev_broker
 from kafka_utils.broker import EMBEDDED
@@ -15,6 +17,7 @@ from kafka_utils.settings import client_settings
 from kafka_utils.topic_manager import reachable
 
 REACH_S = 3.0
+TOPIC = "nerfConfigs"
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,26 @@ def add_state(command: ArgumentParser) -> None:
 
 
 def add_broker(command: ArgumentParser) -> None:
-    command.add_argument("--topic", default="nerfConfigs", help="where the mediator takes its jobs from")
-    command.add_argument("--broker", metavar="HOST:PORT", help="without it the development broker that the mediator "
-                         "started, else localhost:9092")
+    command.add_argument("--topic", help=f"where the mediator takes its jobs from; without it what the one that runs "
+                         f"with --state says, else {TOPIC}")
+    command.add_argument("--broker", metavar="HOST:PORT", help="without it the one of the mediator that runs with "
+                         "--state, else localhost:9092")
     command.add_argument("--kafka-config", type=Path, metavar="FILE", help="TLS and login, as properties or JSON")
 
 
 def way_of(given: Namespace) -> Way:
-    address = _address(given.broker, given.state)
-    return Way(Topics(given.topic), address, client_settings(address, given.kafka_config))
+    served = {} if given.topic and given.broker else _served(given.state)
+    address = _address(given.broker or served.get("broker"), given.state)
+    topics = Topics(given.topic or served.get("topic") or TOPIC)
+    return Way(topics, address, client_settings(address, given.kafka_config))
+
+
+def _served(state: Path) -> dict[str, Any]:
+    """What the mediator here says of its topic and broker; nothing where none runs, or none that we may ask."""
+    try:
+        return ask(state, {"verb": "status"})
+    except AdaptiveNerfError:
+        return {}
 
 
 def _address(broker: str | None, state: Path) -> str:

@@ -7,6 +7,7 @@ import argparse
 import errno
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -46,6 +47,7 @@ def parser(description: str | None, examples: str = "") -> Parser:
 
 def run(main: Callable[[], None]) -> None:
     """Run a command and leave with its exit code."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main()
         code = 0

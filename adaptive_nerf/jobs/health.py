@@ -26,7 +26,7 @@ def health_of(service: Service) -> Health:
         live=not stalled, ready=connected and not why, why=why, connected=connected, last_poll_age_s=silent_s,
         disk_free_bytes=shutil.disk_usage(service.settings.logs).free, slots=len(service.supervisor.devices.slots),
         slots_held=len({name for item in list(live) for name in item.job.slots}),
-        attempts_ended=dict(service.supervisor.ended))
+        attempts_ended=dict(service.supervisor.ended), commit=service.commit)
 
 
 def status_of(service: Service) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from adaptive_nerf.common import atomic_files
+from adaptive_nerf.common import atomic_files, provenance
 from adaptive_nerf.common.clock import now
 from adaptive_nerf.common.errors import AdaptiveNerfError, Failure
 from adaptive_nerf.common.transport import Broker
@@ -51,6 +51,7 @@ class Service:
         intake = Intake(self.store, mediator_id, settings.roots, settings.topics, self._wake)
         self.line = Line(broker, intake, self.store, settings.group_id, self._held_back)
         self.publisher = Publisher(self.store, settings.topics.of_stream)
+        self.commit = provenance.commit() or ""
         self.beat_s = time.monotonic()
         self._error: AdaptiveNerfError | None = None
         self._low, self._looked_s = "", float("-inf")
