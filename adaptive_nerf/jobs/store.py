@@ -7,24 +7,22 @@ attempt): who was slower gets None, and looks again. Usable from several threads
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
-import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from adaptive_nerf.common import clock as clocks
 from adaptive_nerf.common.atomic_files import make_folder
 from adaptive_nerf.common.clock import Now
-from adaptive_nerf.common.errors import BadData, Failure
 from adaptive_nerf.common.failpoints import failpoint
 from adaptive_nerf.jobs import store_rows
 from adaptive_nerf.jobs.outbox import Outbox
 from adaptive_nerf.jobs.records import Arrival, Draft, Job, NewJob, Outgoing, Source
 from adaptive_nerf.jobs.states import LIVE, MOVES, TERMINAL, Reason, State
+from adaptive_nerf.jobs.store_file import StoreFull, StoreLocked, explained, hold
 from adaptive_nerf.jobs.store_intake import Inbox, Place, Taken
 from adaptive_nerf.jobs.store_rows import by_id, by_number, in_states, select
 from adaptive_nerf.jobs.store_schema import open_database
@@ -37,30 +35,20 @@ CHANGEABLE = {"reason", "code", "faults", "started_steady_s", "not_before_steady
               "result"}
 
 
-class StoreFull(Failure):
-    """The disk takes no more. Nothing was changed; the same call may be made again when there is room."""
-
-
-class StoreLocked(Failure):
-    """Another mediator works with this state folder."""
-
-
 class Store:
     def __init__(self, folder: Path, mediator_id: str, clock: Callable[[], Now] = clocks.now,
                  boot_id: Callable[[], str] = clocks.boot_id):
         self.path, self.mediator_id, self._clock = folder / "store.sqlite", mediator_id, clock
         self._lock = threading.RLock()
         make_folder(folder)
-        self._held = _hold(folder)
-        try:
-            with self._explained():
-                self._database = open_database(self.path)
-        except BaseException:
-            self._held.close()
-            raise
-        self._outbox = Outbox(self._database, mediator_id)
-        self._inbox = Inbox(self._database, self._outbox)
-        self._note_boot(boot_id())
+        with contextlib.ExitStack() as undone:
+            self._held = undone.enter_context(hold(folder))
+            with explained(self.path):
+                self._database = undone.enter_context(contextlib.closing(open_database(self.path)))
+            self._outbox = Outbox(self._database, mediator_id)
+            self._inbox = Inbox(self._database, self._outbox)
+            self._note_boot(boot_id())
+            undone.pop_all()  # it is open: nothing of this is undone
 
     def close(self) -> None:
         with self._lock:
@@ -277,12 +265,12 @@ class Store:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        with self._lock, self._explained():
+        with self._lock, explained(self.path):
             yield
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Now]:
-        with self._lock, self._explained():
+        with self._lock, explained(self.path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._clock()
@@ -292,35 +280,8 @@ class Store:
                     self._database.execute("ROLLBACK")
                 raise
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """What the database says about the disk, in our words. A disk that refuses writes is as good as full."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            kind = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells at which step
-            if kind in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-                raise StoreFull(f"{self.path} cannot be read or written: {error}; free some space on its disk"
-                                ) from error
-            if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise BadData(self.path, f"is damaged: {error}; bring back a copy, or move it away, and with it all "
-                                         f"that is known of jobs") from error
-            raise
-
 
 def _allowed(changes: dict[str, Any]) -> dict[str, Any]:
     if unknown := changes.keys() - CHANGEABLE:
         raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
     return changes
-
-
-def _hold(folder: Path) -> IO[bytes]:
-    """The state folder is ours until this is closed, or our process ends."""
-    held = (folder / "lock").open("ab")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        held.close()
-        raise StoreLocked(f"another mediator works with {folder}; stop it first, or give this one another --state"
-                          ) from error
-    return held

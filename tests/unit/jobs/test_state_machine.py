@@ -60,7 +60,7 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.root = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
+        self.root = Path(tempfile.mkdtemp(prefix="adaptive-nerf-lives-", dir=MEMORY if MEMORY.is_dir() else None))
         self.model, self.clock, self.boot = Model(), Clock(), 0
         self.folder = self.root / "0"
         self.store = self.opened()
@@ -73,9 +73,11 @@ class Lives(RuleBasedStateMachine):
         return Store(self.folder, "m", self.clock, lambda: f"boot {self.boot}")
 
     def teardown(self):
-        self.check_events()
-        self.store.close()
-        shutil.rmtree(self.root)
+        try:
+            self.check_events()
+        finally:
+            self.store.close()
+            shutil.rmtree(self.root)
 
     @initialize(host=st.sampled_from(HOSTS), sent=st.lists(messages, min_size=3, max_size=8))
     def on(self, host, sent):
@@ -268,6 +270,8 @@ class Lives(RuleBasedStateMachine):
             seen.add(event["event_id"])
         assert len(dead) == self.model.refused
         assert told == self.model.events
+        for job_id, course in told.items():
+            assert [event["event"] for event in self.store.history(job_id)] == [name for name, _ in course]
         for job_id, state in self.ended.items():
             assert told[job_id][-1][1] is state
             assert [told for told in told[job_id] if told[0] != "duplicate"][-1][1] is state

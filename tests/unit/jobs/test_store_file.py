@@ -88,6 +88,15 @@ def test_a_damaged_store_is_one_clear_line_and_the_folder_is_free_again(tmp_path
             Store(tmp_path, "mediator-1")
 
 
+def test_a_start_that_fails_late_leaves_the_folder_free(tmp_path):
+    def no_boot_id():
+        raise FileNotFoundError("boot_id")
+
+    with pytest.raises(FileNotFoundError):
+        Store(tmp_path, "mediator-1", boot_id=no_boot_id)
+    Store(tmp_path, "mediator-1").close()
+
+
 def test_what_is_committed_is_on_the_disk_before_anybody_is_told(store):
     assert (store._one("PRAGMA journal_mode"), store._one("PRAGMA synchronous")) == ("wal", 2)
 
