@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 KAFKA := .kafka/libs
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test test-system check bench soak kafka
+.PHONY: help setup demo test test-system check bench soak kafka sanitize bench-engine
 .DELETE_ON_ERROR:
 
 help:  ## what can be made
@@ -54,3 +54,14 @@ $(KAFKA)/.ready: deploy/kafka/pom.xml
 	@rm -rf $(KAFKA).partial && mvn --quiet --batch-mode -Dstyle.color=never --file $< dependency:copy-dependencies \
 	  -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(KAFKA).partial
 	@rm -rf $(KAFKA) && mv $(KAFKA).partial $(KAFKA) && touch $@
+
+CXX_FOUND = $(or $(shell command -v $(CXX)),$(shell command -v g++),$(shell command -v clang++))
+
+sanitize:  ## the cpu engine's operations under the address and undefined-behaviour sanitizers
+	@mkdir -p build
+	@$(CXX_FOUND) -std=c++17 -O1 -g -march=native -Wall -Wextra -Werror -Wno-psabi -pthread \
+	  -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/kernels_test.cpp -o build/kernels_test
+	@build/kernels_test
+
+bench-engine: $(READY)  ## the field engine against a plain yardstick and the machine's roofline
+	@$(RUN) -m bench.engine

@@ -19,7 +19,7 @@ from adaptive_nerf.engine.network import colour_head, trunk
 from adaptive_nerf.engine.samples import Occupancy, Stepping
 from bench import roofline, small_town
 from bench.harness import Figure, arguments, report, seconds
-from bench.training import Step, step_for
+from bench.training import step_for
 from bench.yardstick import POINTS, RAYS, SAMPLES, Yardstick
 
 GRID = HashGrid(16, 2, 19, 16, 2048)

@@ -1,4 +1,4 @@
-"""One training step on the town by formula, as a bench and a test take it: march, encode, field, composite, optimise."""
+"""One training step on the town by formula, for benches and tests: march, encode, field, composite, optimise."""
 
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ TABLE_RATE, WEIGHT_RATE = 1e-2, 2e-3
 
 @dataclass
 class Step:
-    """`deferred`: the colour head runs once a ray, and Adam is lazy. Else every sample has its colour, Adam is dense."""
+    """`deferred`: the colour head runs once a ray, Adam is lazy. Else every sample has its colour, Adam is dense."""
 
     serving: Engine
     grid: HashGrid
@@ -99,6 +99,6 @@ def step_for(serving: Engine, grid: HashGrid, kind: str, n_rays: int, samples_a_
     cell = 1 / 256
     occupancy = small_town.surface_occupancy(cell, 3) if deferred else Occupancy.full(small_town.REGIONS, cell)
     made = Step(serving, grid, deferred, occupancy, 0.004, n_rays, 2 * n_rays * samples_a_ray, seed)
-    counted = len(serving.march(made.batches[0][0], small_town.REGIONS, occupancy, Stepping(0.004), 1 << 22).trimmed().t)
-    made.step = 0.004 * counted / (n_rays * samples_a_ray)
+    counted = serving.march(made.batches[0][0], small_town.REGIONS, occupancy, Stepping(0.004), 1 << 22).count
+    made.step = 0.004 * int(counted) / (n_rays * samples_a_ray)
     return made

@@ -71,7 +71,7 @@ def occupied(places: Tensor, regions: Regions, occupancy: Occupancy) -> Tensor:
     bits = []
     for box, blocks, first in zip(regions.boxes, occupancy.blocks, occupancy.first_words, strict=False):
         most = torch.tensor(blocks, device=places.device) * BLOCK - 1
-        cell = ((places - places.new_tensor(box[:3])) / occupancy.cell).floor().clamp(min=0)
+        cell = ((places - places.new_tensor(box[:3])) * (1 / occupancy.cell)).floor().clamp(min=0)
         x, y, z = torch.minimum(cell.nan_to_num(0.0), most).long().unbind(-1)
         word = first + (x // BLOCK * blocks[1] + y // BLOCK) * blocks[2] + z // BLOCK
         bits.append(occupancy.words[word] >> (x % BLOCK * 16 + y % BLOCK * 4 + z % BLOCK) & 1)

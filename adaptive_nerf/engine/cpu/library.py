@@ -52,8 +52,9 @@ CompositeArgs = _struct("CompositeArgs", "i next n_rays width; p offsets order t
                         "distortion_gradient values_gradient")
 Region = _struct("Region", "d3 low high centroid; d side; i3 blocks; i first_word")
 MarchArgs = _struct("MarchArgs", "i next n_rays; p origins directions; d near far step; u key; i stratified most; "
-                    "p regions; i n_regions; d6 bounds; d margin; i3 axes; i inverse; p words; d cell; p first counts "
-                    "offsets dropped following; i capacity; p local slots rays t delta order")
+                    "p regions; i n_regions; d6 bounds; d margin; i3 axes; i inverse; p words; d cell cells_a_unit; "
+                    "p first counts found; i room used; p found_at offsets dropped following; i capacity; "
+                    "p local slots rays t delta order")
 AdamArgs = _struct("AdamArgs", "i next n; p values first second gradient; f rate beta1 beta2 epsilon correction1 "
                    "correction2; i clear")
 MIRRORS = (Piece, Level, EncodeArgs, Pending, TableArgs, FieldArgs, CompositeArgs, Region, MarchArgs, AdamArgs)

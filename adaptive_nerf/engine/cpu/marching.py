@@ -28,10 +28,12 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
                      most=stepping.most, regions=ctypes.addressof(places), n_regions=n_regions, bounds=regions.bounds,
                      margin=regions.margin, axes=tuple(int(axis in regions.axes) for axis in range(3)),
                      inverse=regions.routing == "inverse", words=occupancy.words.data_ptr(), cell=occupancy.cell,
-                     first=None if first is None else first.data_ptr(), counts=counts.data_ptr(),
-                     offsets=offsets.data_ptr(), dropped=dropped.data_ptr(), following=following.data_ptr(),
-                     capacity=capacity)
+                     cells_a_unit=1 / occupancy.cell, first=None if first is None else first.data_ptr(),
+                     counts=counts.data_ptr(), offsets=offsets.data_ptr(), dropped=dropped.data_ptr(),
+                     following=following.data_ptr(), capacity=capacity)
     items = -(-n_rays // RAYS_AT_ONCE)
+    found, found_at = torch.empty(capacity, 3, dtype=torch.int32), torch.empty(items, dtype=torch.int64)
+    args.found, args.room, args.found_at = found.data_ptr(), capacity, found_at.data_ptr()
     pool.run(library().march_count, args, items)
     count = library().march_lay_out(ctypes.byref(args))
     numbers, indices = torch.empty(5, capacity), torch.empty(3, capacity, dtype=torch.int32)

@@ -96,10 +96,9 @@ inline void find_corners(const BlockPlaces& block, const Level& level, Corners& 
     }
 }
 
-// Corners that differ in x alone lie in one line seven times out of eight: the first of each pair is enough.
 template <int kWrite>
 inline void prefetch(const float* table, int features, const Corners& corners) {
-    for (int corner = 0; corner < 8; corner += 2)
+    for (int corner = 0; corner < 8; ++corner)
         for (int i = 0; i < kBlock; ++i)
             __builtin_prefetch(table + int64_t(corners.index[corner][i]) * features, kWrite);
 }

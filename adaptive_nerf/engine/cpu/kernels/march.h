@@ -9,6 +9,13 @@
 constexpr double kFlat = 1e-12, kNearest = 1e-6, kSlack = 1e-9;
 constexpr int kWordCells = 4;
 
+constexpr int64_t kRaysTogether = 64;
+
+struct Found {
+    int32_t point, slot;
+    float share;
+};
+
 struct Region {
     double low[3], high[3], centroid[3];
     double side;
@@ -31,9 +38,12 @@ struct MarchArgs {
     int64_t axes[3];           // of the distances to centroids: 1 or 0
     int64_t inverse;           // routing by 1 / distance
     const int64_t* words;
-    double cell;
+    double cell, cells_a_unit;
     const int32_t* first;      // [n_rays] or null
     int32_t* counts;           // [n_rays][n_regions] from the first pass; then where the ray's rows of the slot begin
+    Found* found;      // [room] what the first pass came upon, ray by ray in groups of kRaysTogether
+    int64_t room, used;
+    int64_t* found_at;         // [groups] where a group's begin, or -1: no room was left, walk again
     int32_t* offsets;          // [n_rays + 1]
     uint8_t* dropped;          // [n_rays]
     int32_t* following;        // [n_rays]
@@ -95,7 +105,7 @@ inline Look look(const MarchArgs& a, const Region& region, const Ray& ray, const
         return {false, false, enter <= leave ? enter : INFINITY};
     }
     for (int d = 0; d < 3; ++d) {
-        grid[d] = (place[d] - region.low[d]) / a.cell;
+        grid[d] = (place[d] - region.low[d]) * a.cells_a_unit;
         const int64_t most = region.blocks[d] * kWordCells - 1;
         const int64_t low = int64_t(grid[d]);
         cell[d] = low < 0 ? 0 : low > most ? most : low;
@@ -141,7 +151,7 @@ struct Room {
     explicit Room(int64_t n) : looks(size_t(n)), share(size_t(n)) {}
 };
 
-// Calls use(t, place, slot, share) for each sample of the ray; returns the lattice point to go on with, or -1.
+// Calls use(lattice point, slot, share) for each sample of the ray; returns the lattice point to go on with, or -1.
 template <class Use>
 inline int64_t walk(const MarchArgs& a, const Ray& ray, int64_t index, Room& room, Use use) {
     int64_t point = a.first ? a.first[index] : 0, taken = 0;
@@ -165,7 +175,7 @@ inline int64_t walk(const MarchArgs& a, const Ray& ray, int64_t index, Room& roo
                 if (!room.looks[size_t(s)].set || !(room.share[size_t(s)] > 0)) continue;
                 if (taken == a.most) return point;
                 hit = true;
-                use(t, place, s, room.share[size_t(s)]);
+                use(point, s, room.share[size_t(s)]);
             }
             taken += hit;
             ++point;
@@ -182,13 +192,22 @@ extern "C" {
 void march_count(MarchArgs* args) {
     const MarchArgs& a = *args;
     Room room(a.n_regions);
-    for (int64_t item; (item = take(&args->next, (a.n_rays + 63) / 64)) >= 0;)
-        for (int64_t index = item * 64; index < a.n_rays && index < (item + 1) * 64; ++index) {
+    std::vector<Found> found;
+    for (int64_t group; (group = take(&args->next, (a.n_rays + kRaysTogether - 1) / kRaysTogether)) >= 0;) {
+        found.clear();
+        for (int64_t index = group * kRaysTogether; index < a.n_rays && index < (group + 1) * kRaysTogether; ++index) {
             int32_t* counts = a.counts + index * a.n_regions;
             memset(counts, 0, size_t(a.n_regions) * 4);
-            a.following[index] = int32_t(walk(a, Ray(a, index), index, room,
-                                              [&](double, const double*, int64_t s, double) { ++counts[s]; }));
+            const auto note = [&](int64_t point, int64_t s, double share) {
+                ++counts[s];
+                found.push_back({int32_t(point), int32_t(s), float(share)});
+            };
+            a.following[index] = int32_t(walk(a, Ray(a, index), index, room, note));
         }
+        const int64_t size = int64_t(found.size()), at = __atomic_fetch_add(&args->used, size, __ATOMIC_RELAXED);
+        a.found_at[group] = at + size <= a.room ? at : -1;
+        if (at + size <= a.room && size) memcpy(a.found + at, found.data(), size_t(size) * sizeof(Found));
+    }
 }
 
 // Where each ray's rows go: all rows of a slot together, rays in order, until the room is used up. Returns how many rows.
@@ -223,21 +242,33 @@ int64_t march_lay_out(MarchArgs* args) {
 void march_fill(MarchArgs* args) {
     const MarchArgs& a = *args;
     Room room(a.n_regions);
-    for (int64_t item; (item = take(&args->next, (a.n_rays + 63) / 64)) >= 0;)
-        for (int64_t index = item * 64; index < a.n_rays && index < (item + 1) * 64; ++index) {
-            if (a.offsets[index + 1] == a.offsets[index]) continue;
+    for (int64_t group; (group = take(&args->next, (a.n_rays + kRaysTogether - 1) / kRaysTogether)) >= 0;) {
+        const Found* found = a.found_at[group] < 0 ? nullptr : a.found + a.found_at[group];
+        for (int64_t index = group * kRaysTogether; index < a.n_rays && index < (group + 1) * kRaysTogether; ++index) {
+            const int64_t begin = a.offsets[index], end = a.offsets[index + 1];
+            const Ray ray(a, index);
             int32_t* rows = a.counts + index * a.n_regions;
-            int64_t at = a.offsets[index];
-            walk(a, Ray(a, index), index, room, [&](double t, const double* place, int64_t s, double share) {
+            int64_t at = begin;
+            const auto fill = [&](int64_t point, int64_t s, float share) {
                 const int32_t row = rows[s]++;
                 const Region& region = a.regions[s];
-                for (int d = 0; d < 3; ++d) a.local[d * a.capacity + row] = float((place[d] - region.low[d]) / region.side);
+                const double t = ray.enter + (double(point) + ray.shift) * a.step;
+                for (int d = 0; d < 3; ++d) {
+                    const double place = ray.origin[d] + t * ray.direction[d];
+                    a.local[d * a.capacity + row] = float((place - region.low[d]) / region.side);
+                }
                 a.slots[row] = int32_t(s);
                 a.rays[row] = int32_t(index);
                 a.t[row] = float(t);
                 a.delta[row] = float(share * a.step);
                 a.order[at++] = row;
-            });
+            };
+            if (begin == end) continue;
+            if (!found)
+                walk(a, ray, index, room, fill);
+            else
+                for (; at < end; ++found) fill(found->point, found->slot, found->share);
         }
+    }
 }
 }

@@ -31,11 +31,11 @@ struct TableArgs {
 
 template <int kFeatures>
 inline void scatter_level(const TableArgs& a, const Pending& from, const Level& level, int64_t number,
-                          const Piece& piece) {
+                          const Piece& piece, bool marked) {
     typedef typename Entry<kFeatures>::Type Features;
     const int64_t entry = piece.slot * a.rows + level.offset;
     float* table = a.total + entry * kFeatures;
-    uint8_t* touched = a.touched ? a.touched + entry / a.line : nullptr;
+    uint8_t* touched = a.touched && !marked ? a.touched + entry / a.line : nullptr;
     const int shift = a.line == 8 ? 3 : a.line == 4 ? 2 : 1;
     const float* gradient = from.features + number * from.features_stride;
     for_blocks<1>({from.local, from.local_stride}, level, table, kFeatures, piece.begin, piece.end,
@@ -53,10 +53,10 @@ inline void scatter_level(const TableArgs& a, const Pending& from, const Level& 
 }
 
 inline void scatter_level_any(const TableArgs& a, const Pending& from, const Level& level, int64_t number,
-                              const Piece& piece) {
+                              const Piece& piece, bool marked) {
     const int64_t width = a.n_features, entry = piece.slot * a.rows + level.offset;
     float* table = a.total + entry * width;
-    uint8_t* touched = a.touched ? a.touched + entry / a.line : nullptr;
+    uint8_t* touched = a.touched && !marked ? a.touched + entry / a.line : nullptr;
     const float* gradient = from.features + number * from.features_stride;
     for_blocks<1>({from.local, from.local_stride}, level, table, int(width), piece.begin, piece.end,
                   [&](int64_t at, int count, const Corners& corners) {
@@ -72,17 +72,24 @@ inline void scatter_level_any(const TableArgs& a, const Pending& from, const Lev
 }
 
 // One line of entries: those with a gradient take a step, and the gradient is zero again.
+template <class Values>
+inline void lazy_adam_at(const TableArgs& a, int64_t i, float rate) {
+    if (!any(load<Values>(a.total + i))) return;
+    const auto at = [i](float* memory) { return load<Values>(memory + i); };
+    const Values gradient = at(a.total), old_first = at(a.first), old_second = at(a.second), old = at(a.values);
+    const Values first = a.beta1 * old_first + (1 - a.beta1) * gradient;
+    const Values second = a.beta2 * old_second + (1 - a.beta2) * gradient * gradient;
+    const Values value = old - rate * first / (root(second) + a.epsilon);
+    store(a.first + i, gradient != 0.0f ? first : old_first);
+    store(a.second + i, gradient != 0.0f ? second : old_second);
+    store(a.values + i, gradient != 0.0f ? value : old);
+    store(a.total + i, Values{});
+}
+
 inline void lazy_adam_line(const TableArgs& a, int64_t begin, int64_t count, float rate) {
-    for (int64_t i = begin; i < begin + count; ++i) {
-        const float gradient = a.total[i];
-        const float first = a.beta1 * a.first[i] + (1 - a.beta1) * gradient;
-        const float second = a.beta2 * a.second[i] + (1 - a.beta2) * gradient * gradient;
-        const float value = a.values[i] - rate * first / (std::sqrt(second) + a.epsilon);
-        a.first[i] = gradient != 0 ? first : a.first[i];
-        a.second[i] = gradient != 0 ? second : a.second[i];
-        a.values[i] = gradient != 0 ? value : a.values[i];
-        a.total[i] = 0;
-    }
+    int64_t i = begin;
+    for (; i + kLanes <= begin + count; i += kLanes) lazy_adam_at<Floats>(a, i, rate);
+    for (; i < begin + count; ++i) lazy_adam_at<float>(a, i, rate);
 }
 
 inline void lazy_adam_level(const TableArgs& a, const Level& level, int64_t slot) {
@@ -122,6 +129,18 @@ inline void dense_adam_level(const TableArgs& a, const Level& level, int64_t slo
     }
 }
 
+// Many samples touch nearly all lines: then it is cheaper to look at every line than to note each touch.
+inline bool mark_all(const TableArgs& a, const Level& level, int64_t slot) {
+    int64_t samples = 0;
+    for (int64_t p = 0; p < a.n_pending; ++p)
+        for (int64_t k = 0; k < a.pending[p].n_pieces; ++k)
+            if (a.pending[p].pieces[k].slot == slot) samples += a.pending[p].pieces[k].end - a.pending[p].pieces[k].begin;
+    const int64_t lines = level.size / a.line;
+    if (!a.touched || samples * 4 < lines) return false;
+    memset(a.touched + (slot * a.rows + level.offset) / a.line, 1, size_t(lines));
+    return true;
+}
+
 extern "C" {
 // Adds up what is pending; where `values` are given, also takes the step (lazy where `touched` are) and clears the total.
 void update_tables(TableArgs* args) {
@@ -129,15 +148,16 @@ void update_tables(TableArgs* args) {
     for (int64_t item; (item = take(&args->next, a.n_levels * a.n_slots)) >= 0;) {
         const int64_t number = a.n_levels - 1 - item / a.n_slots, slot = item % a.n_slots;  // the large ones first
         const Level& level = a.levels[number];
+        const bool marked = mark_all(a, level, slot);
         for (int64_t p = 0; p < a.n_pending; ++p)
             for (int64_t k = 0; k < a.pending[p].n_pieces; ++k) {
                 const Piece& piece = a.pending[p].pieces[k];
                 if (piece.slot != slot) continue;
                 switch (a.n_features) {
-                    case 2: scatter_level<2>(a, a.pending[p], level, number, piece); break;
-                    case 4: scatter_level<4>(a, a.pending[p], level, number, piece); break;
-                    case 8: scatter_level<8>(a, a.pending[p], level, number, piece); break;
-                    default: scatter_level_any(a, a.pending[p], level, number, piece);
+                    case 2: scatter_level<2>(a, a.pending[p], level, number, piece, marked); break;
+                    case 4: scatter_level<4>(a, a.pending[p], level, number, piece, marked); break;
+                    case 8: scatter_level<8>(a, a.pending[p], level, number, piece, marked); break;
+                    default: scatter_level_any(a, a.pending[p], level, number, piece, marked);
                 }
             }
         if (a.values && a.touched) lazy_adam_level(a, level, slot);

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#if defined(__FMA__)
+#if defined(__AVX__)
 #include <immintrin.h>
 #endif
 
@@ -63,6 +63,26 @@ inline Floats exponential(Floats x) {
     p = p * (r * r) + r + 1.0f;
     const Ints power = (__builtin_convertvector(n, Ints) + 127) << 23;
     return p * load<Floats>(reinterpret_cast<const float*>(&power));
+}
+
+inline bool any(float x) { return x != 0; }
+inline bool any(Floats x) {  // of its lanes is not 0
+    const auto parts = reinterpret_cast<const Words&>(x) << 1;  // -0 is 0
+    uint64_t bits = 0, part[kLanes / 2];
+    memcpy(part, &parts, sizeof part);
+    for (uint64_t each : part) bits |= each;
+    return bits != 0;
+}
+inline float root(float x) { return std::sqrt(x); }
+inline Floats root(Floats x) {
+#if defined(__AVX512F__)
+    return Floats(_mm512_sqrt_ps(__m512(x)));
+#elif defined(__AVX__)
+    return Floats(_mm256_sqrt_ps(__m256(x)));
+#else
+    for (int lane = 0; lane < kLanes; ++lane) x[lane] = std::sqrt(x[lane]);
+    return x;
+#endif
 }
 
 constexpr int64_t padded(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
