@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from adaptive_nerf.jobs import processes
-from adaptive_nerf.jobs.attempt_files import Ended, Order, Started, output_tail, read_started, runner_environment
+from adaptive_nerf.jobs.attempt_files import (
+    Ended,
+    Order,
+    Started,
+    output_tail,
+    read_started,
+    runner_environment,
+    shim_complaint,
+)
 from adaptive_nerf.jobs.executors import Handle, LocalExecutor
 from tests.support.waiting import wait_until
 
@@ -58,8 +66,15 @@ def started(handle: Handle) -> Started:
 
 def printed(handle: Handle, text: str) -> str:
     """All that the runner has printed, once `text` is in it."""
-    wait_until(lambda: text in output_tail(handle.folder, 10**6), f"the runner to print {text!r}")
-    return output_tail(handle.folder, 10**6)
+    def so_far() -> str:
+        return output_tail(handle.folder, 10**6)
+
+    try:
+        wait_until(lambda: text in so_far(), f"the runner to print {text!r}")
+    except AssertionError as error:
+        told = f"it printed {so_far()[-500:]!r}, the shim {shim_complaint(handle.folder)!r}"
+        raise AssertionError(f"{error}; {told}") from None
+    return so_far()
 
 
 def exit_file(handle: Handle) -> dict[str, Any]:
