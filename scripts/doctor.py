@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Tells in plain words what this machine has, which engine serves and why, and what to do about each missing thing.
+
+Looks at Python, torch, the GPU and its driver, the C++ compiler, the CPU, the broker, and the service's port. Changes
+nothing, but builds the cpu engine where it is not built yet. Exit code 1 where something is wrong.
+"""
+
+import sys
+
+import _launch  # noqa: F401  (first: finds the project's Python)
+
+from adaptive_nerf.common.command_line import parser, print_json, run
+from adaptive_nerf.common.findings import port_finding
+from adaptive_nerf.engine.diagnosis import findings
+
+EXAMPLES = """\
+  ./scripts/doctor.py
+  ./scripts/doctor.py --broker localhost:9092 --json"""
+
+
+def main() -> None:
+    command = parser(__doc__, EXAMPLES)
+    command.add_argument("--broker", metavar="HOST:PORT", default="localhost:9092", help="where Kafka should be")
+    command.add_argument("--http", metavar="HOST:PORT", default="127.0.0.1:9108", help="where the mediator should be")
+    command.add_argument("--json", action="store_true", help="print one JSON list instead of lines")
+    options = command.parse_args()
+    found = [*findings(),
+             port_finding("Kafka broker", options.broker, "start one (make kafka; ./scripts/kafka_node.py), name "
+                          "another with --broker, or run: mediator.py --broker embedded"),
+             port_finding("mediator", options.http, "start it: python mediator.py")]
+    if options.json:
+        print_json([vars(finding) for finding in found])
+    else:
+        for finding in found:
+            print(finding.line())
+    if any(finding.state == "wrong" for finding in found):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run(main)
