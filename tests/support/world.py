@@ -142,6 +142,10 @@ class World:
         self.ledger = Ledger(broker, topic)
         self.lives: list[Mediator] = []
 
+    def use_broker(self, address: str) -> None:
+        """From now on senders and witnesses look there."""
+        self.broker, self.ledger = address, Ledger(address, self.topic)
+
     # --- the mediator
 
     def launch(self, *flags: object, failpoint: str = "", program: Iterable[object] = (),
