@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptive_nerf.jobs.attempt_files import output_tail
+from adaptive_nerf.jobs.attempt_files import output_tail, shim_complaint
 from adaptive_nerf.jobs.job_folder import attempt_folder, job_folder, read_failure
 from adaptive_nerf.jobs.records import Draft, Job
 from adaptive_nerf.jobs.retries import Verdict
@@ -40,7 +40,10 @@ def ending_facts(job: Job, verdict: Verdict, why: str, logs: Path) -> Facts:
     if verdict.state in (State.SUCCEEDED, State.CANCELLED):
         return Facts("", "", "")
     cause, hint = read_failure(job_folder(logs, job.job_id))
-    tail = output_tail(attempt_folder(logs, job.job_id, job.attempt), TAIL_BYTES).splitlines()[-TAIL_LINES:]
+    attempt = attempt_folder(logs, job.job_id, job.attempt)
+    tail = output_tail(attempt, TAIL_BYTES).splitlines()[-TAIL_LINES:]
+    if verdict.reason is Reason.LOST:
+        tail += shim_complaint(attempt).splitlines()[-TAIL_LINES:]  # what broke the process that should have told
     return Facts(why or cause or verdict.detail, hint or HINTS.get(verdict.reason, ""), "\n".join(tail))
 
 
