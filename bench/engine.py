@@ -26,7 +26,7 @@ GRID = HashGrid(16, 2, 19, 16, 2048)
 FAST_GRID = HashGrid(8, 4, 19, 16, 2048)
 USEFUL_FLOP = 6  # a weight and sample, of a forward and a backward
 LOADS = 8  # a point and level
-TURNS = 5
+TURNS = 3
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def turn_by_turn(ours: Callable[[], object], theirs: Callable[[], object], turns: int = TURNS,
-                 each: int = 5) -> tuple[float, float]:
+                 each: int = 3) -> tuple[float, float]:
     """Median seconds of ours, and the median over the turns of theirs over ours."""
     ours()
     mine, ratios = [], []
@@ -59,7 +59,7 @@ def share_of_roofline(work: Callable[[], object], least_seconds: Callable[[roofl
     work()
     shares = []
     for _ in range(TURNS):
-        taken = statistics.median(seconds(work) for _ in range(5))
+        taken = statistics.median(seconds(work) for _ in range(3))
         shares.append(100 * least_seconds(roofline.probe()) / taken)
     return statistics.median(shares)
 
@@ -78,7 +78,7 @@ def encode_figures(serving: Engine, plain: Yardstick) -> list[Figure]:
 
     forward_s, forward_x = turn_by_turn(forward, plain.encode)
     share = share_of_roofline(forward, lambda top: POINTS * GRID.levels * LOADS / top.random_loads_per_s)
-    both_s, both_x = turn_by_turn(both, plain.encode_both, 3)
+    both_s, both_x = turn_by_turn(both, plain.encode_both, 2)
     return [Figure("encode_forward_mpoints_per_s", POINTS / forward_s / 1e6, "M points/s"),
             Figure("encode_forward_x", forward_x, "x", 50), Figure("encode_forward_roofline_pct", share, "%", 70),
             Figure("encode_both_mpoints_per_s", POINTS / both_s / 1e6, "M points/s"),

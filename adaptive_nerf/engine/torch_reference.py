@@ -41,7 +41,12 @@ def encode(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGrid, sink: T
     flat, first = read.reshape(-1, grid.features), slots.long() * grid.rows
     inside = torch.nan_to_num(local, nan=0.0).clamp(0, 1)
     features = torch.stack([_interpolated(flat, first, inside, level) for level in grid.layout], 1)
-    return features if sink is None else _PutAside.apply(features, tables, local.detach(), slots, sink)
+    return features if sink is None else put_aside(features, tables, local, slots, sink)
+
+
+def put_aside(features: Tensor, tables: Tensor, local: Tensor, slots: Tensor, sink: TableGradients) -> Tensor:
+    """The features, whose gradient will go to the sink."""
+    return _PutAside.apply(features, tables, local.detach(), slots, sink)
 
 
 def _interpolated(flat: Tensor, first: Tensor, inside: Tensor, level: Level) -> Tensor:
@@ -83,10 +88,10 @@ def _layers(weights: Tensor, values: Tensor, shape: Network) -> Tensor:
 def trunk(weights: Tensor, features: Tensor, slots: Tensor, shape: Trunk) -> Tensor:
     """[n_slots, n_weights], [n, levels, features], [n] -> [n, 16]: the density, then 15 features of the place"""
     raw = network(weights, features.flatten(1), slots, shape.network)
-    return torch.cat([_density(raw[:, :1], shape.density_bias), raw[:, 1:]], 1)
+    return torch.cat([density(raw[:, :1], shape.density_bias), raw[:, 1:]], 1)
 
 
-def _density(raw: Tensor, bias: float) -> Tensor:
+def density(raw: Tensor, bias: float) -> Tensor:
     return torch.exp((raw + bias).clamp(max=DENSEST))
 
 

@@ -3,7 +3,7 @@
 #pragma once
 #include "vectors.h"
 
-constexpr int kTile = 96;  // samples; a multiple of every block height below
+constexpr int kTile = 48;  // samples; a multiple of every block height below
 
 // Vectors and rows of a block: accumulators, operands and one spare fill the registers.
 constexpr int kWide = kRegisters == 32 ? 4 : 2;
