@@ -29,6 +29,7 @@ class Step:
     n_rays: int
     capacity: int
     seed: int = 0
+    n_batches: int = 4  # of rays, taken in turn
     samples_taken: int = 0
     shapes: tuple[Trunk, Network] = field(init=False)
     tables: Tensor = field(init=False)
@@ -44,7 +45,7 @@ class Step:
         self.sink = TableGradients(self.grid, 1)
         self.rates = torch.tensor([TABLE_RATE])
         self.batches = [(seen, small_town.truth(seen)) for seen in
-                        (small_town.rays(self.n_rays, self.seed, number) for number in range(4))]
+                        (small_town.rays(self.n_rays, self.seed, number) for number in range(self.n_batches))]
 
     def march(self, number: int, seen: Rays | None = None) -> Samples:
         seen = self.batches[number % len(self.batches)][0] if seen is None else seen
@@ -59,8 +60,7 @@ class Step:
         if self.deferred:
             places = serving.trunk(self.weights[0], features, samples.slots, self.shapes[0])
             image = serving.composite(places, samples).image
-            slots = samples.offsets[1:]  # one head: no slot is looked at
-            colours = serving.colour(self.weights[1], image, directions, slots, self.shapes[1])
+            colours = serving.colour(self.weights[1], image, directions, None, self.shapes[1])
             return torch.lerp(torch.tensor(small_town.BACKGROUND), colours, image[:, :1])
         values = serving.field(*self.weights, features, directions, samples, self.shapes)
         image = serving.composite(values, samples).image
@@ -93,12 +93,13 @@ class Step:
         return float(-10 * torch.log10(error.square().mean()))
 
 
-def step_for(serving: Engine, grid: HashGrid, kind: str, n_rays: int, samples_a_ray: int, seed: int = 0) -> Step:
+def step_for(serving: Engine, grid: HashGrid, kind: str, n_rays: int, samples_a_ray: int, seed: int = 0,
+             n_batches: int = 4) -> Step:
     """With a step length that gives so many samples a ray."""
     deferred = kind == "deferred"
     cell = 1 / 256
     occupancy = small_town.surface_occupancy(cell, 3) if deferred else Occupancy.full(small_town.REGIONS, cell)
-    made = Step(serving, grid, deferred, occupancy, 0.004, n_rays, 2 * n_rays * samples_a_ray, seed)
+    made = Step(serving, grid, deferred, occupancy, 0.004, n_rays, 2 * n_rays * samples_a_ray, seed, n_batches)
     counted = serving.march(made.batches[0][0], small_town.REGIONS, occupancy, Stepping(0.004), 1 << 22).count
     made.step = 0.004 * int(counted) / (n_rays * samples_a_ray)
     return made

@@ -68,7 +68,7 @@ def _interpolated(flat: Tensor, first: Tensor, inside: Tensor, level: Level) -> 
     return total
 
 
-def network(weights: Tensor, inputs: Tensor, slots: Tensor, shape: Network) -> Tensor:
+def network(weights: Tensor, inputs: Tensor, slots: Tensor | None, shape: Network) -> Tensor:
     """A network of each row's slot. [n_slots, n_weights], [n, inputs], [n] -> [n, outputs]"""
     if len(weights) == 1:
         return _layers(weights[0], inputs, shape)
@@ -95,8 +95,11 @@ def density(raw: Tensor, bias: float) -> Tensor:
     return torch.exp((raw + bias).clamp(max=DENSEST))
 
 
-def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor, shape: Network) -> Tensor:
-    """The colour head once a ray: places [n, 16] (opacity, 15 features), directions [n, 16 + code] -> [n, 3]"""
+def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor | None, shape: Network) -> Tensor:
+    """The colour head once a ray: places [n, 16] (opacity, 15 features), directions [n, 16 + code] -> [n, 3]
+
+    A single row of weights is shared by all slots, and then they need not be given.
+    """
     return torch.sigmoid(network(weights, torch.cat([place, directions], 1), slots, shape))
 
 

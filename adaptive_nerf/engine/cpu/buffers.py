@@ -28,7 +28,7 @@ class Pieces(NamedTuple):
     count: int
 
 
-def pieces(slots: Tensor, n_slots: int, n: int, longest: int | None = None) -> Pieces:
+def pieces(slots: Tensor | None, n_slots: int, n: int, longest: int | None = None) -> Pieces:
     """Rows of one slot each. A single slot is not looked at."""
     if longest is None:
         longest = max(SHORTEST, -(-n // (PIECES * SHORTEST)) * SHORTEST)
@@ -36,6 +36,8 @@ def pieces(slots: Tensor, n_slots: int, n: int, longest: int | None = None) -> P
     data = (Piece * room)()
     pointer = None
     if n_slots > 1:
+        if slots is None or len(slots) < n:
+            raise ValueError(f"{n_slots} slots are loaded: each of the {n} rows has to name its own")
         if slots.dtype != torch.int32 or not slots.is_contiguous():
             slots = slots.to(torch.int32).contiguous()
         pointer = slots.data_ptr()

@@ -18,7 +18,7 @@ from adaptive_nerf.engine.samples import Samples
 class _Task:
     """What is not differentiated."""
 
-    slots: Tensor  # [n]
+    slots: Tensor | None  # [n]; None: a single slot
     trunk: Trunk | None
     head: Network | None
     rays: Tensor | None = None  # [n] rows of the directions
@@ -32,7 +32,7 @@ def trunk(weights: Tensor, features: Tensor, slots: Tensor, shape: Trunk) -> Ten
     return _run(_Task(slots, shape, None), weights, None, features, None, None)
 
 
-def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor, shape: Network) -> Tensor:
+def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor | None, shape: Network) -> Tensor:
     return _run(_Task(slots, None, shape), None, weights, None, place, directions)
 
 

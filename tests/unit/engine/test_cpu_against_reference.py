@@ -161,6 +161,25 @@ def test_lazy_adam_takes_the_same_steps(cpu, n, n_slots, seed, grid):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
 
 
+@often
+@given(st.integers(0, 500), SLOTS, SEEDS, GRIDS)
+def test_adam_for_whole_tables_takes_the_same_steps(cpu, n, n_slots, seed, grid):
+    generator = torch.Generator().manual_seed(seed)
+    start, local = random(generator, n_slots, grid.rows, grid.features), torch.rand(n, 3, generator=generator)
+    slots = torch.randint(0, n_slots, (n,), generator=generator, dtype=torch.int32)
+    results = []
+    for engine in (cpu, TORCH):
+        tables, sink = start.clone().requires_grad_(), TableGradients(grid, n_slots)
+        moments = Moments.of(tables)
+        for number in (1, 2):
+            engine.encode(tables, local, slots, grid, sink).square().sum().backward()
+            engine.adam_tables(tables.detach(), moments, sink, (number, 0.01), Adam(0.9, 0.99, 1.0))
+        assert not sink.total.any()
+        results.append((tables.detach(), moments.first, moments.second))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+
+
 @pytest.mark.parametrize("n", [1, 100_000])
 def test_dense_adam_takes_the_same_steps(cpu, n):
     start, gradient = torch.rand(n), torch.randn(n)
