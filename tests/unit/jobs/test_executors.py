@@ -285,10 +285,12 @@ def play_mediator(order, clone: Path, failpoint: str) -> None:
 
 
 def test_a_mediator_killed_right_after_the_spawn_leaves_an_attempt_that_is_found_and_ends_truly(attempts, clone):
-    order = attempts.order("import time; time.sleep(0.3); raise SystemExit(65)")
+    seen = order_folder = attempts.order("pass").folder.parent / "seen"
+    order = attempts.order(f"import os\nwhile not os.path.exists({str(order_folder)!r}): pass\nraise SystemExit(65)")
     play_mediator(order, clone, "spawned")
     handle = attempts.executor.find(order.folder, order.nonce)
     assert isinstance(handle, Handle)
+    seen.touch()
     attempts.handles.append(handle)
     assert attempts.end(handle).code == 65
 
