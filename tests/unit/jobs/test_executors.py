@@ -284,9 +284,9 @@ def play_mediator(order, clone: Path, failpoint: str) -> None:
     assert subprocess.run(command, env=env, check=False).returncode == -signal.SIGKILL
 
 
-def test_a_mediator_killed_right_after_the_spawn_leaves_an_attempt_that_is_found_and_ends_truly(attempts, clone):
-    seen = order_folder = attempts.order("pass").folder.parent / "seen"
-    order = attempts.order(f"import os\nwhile not os.path.exists({str(order_folder)!r}): pass\nraise SystemExit(65)")
+def test_a_mediator_killed_right_after_the_spawn_leaves_an_attempt_that_is_found_and_ends_truly(attempts, clone, tmp_path):
+    seen = tmp_path / "seen"
+    order = attempts.order(f"import os\nwhile not os.path.exists({str(seen)!r}): pass\nraise SystemExit(65)")
     play_mediator(order, clone, "spawned")
     handle = attempts.executor.find(order.folder, order.nonce)
     assert isinstance(handle, Handle)
