@@ -284,7 +284,7 @@ def play_mediator(order, clone: Path, failpoint: str) -> None:
     assert subprocess.run(command, env=env, check=False).returncode == -signal.SIGKILL
 
 
-def test_a_mediator_killed_right_after_the_spawn_leaves_an_attempt_that_is_found_and_ends_truly(attempts, clone, tmp_path):
+def test_a_mediator_killed_right_after_the_spawn_leaves_an_attempt_that_is_found_and_ends(attempts, clone, tmp_path):
     seen = tmp_path / "seen"
     order = attempts.order(f"import os\nwhile not os.path.exists({str(seen)!r}): pass\nraise SystemExit(65)")
     play_mediator(order, clone, "spawned")
