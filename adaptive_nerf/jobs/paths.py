@@ -55,7 +55,7 @@ def checkpoint_places(value: str, roots: Roots) -> list[Path]:
 
 def refused_paths(job: Envelope, roots: Roots) -> list[FieldError]:
     """What of a job's paths is not allowed, field by field; values are not quoted."""
-    given = {name: value for name in type(job).model_fields if isinstance(value := getattr(job, name), str) and value}
+    given = {name: value for name, value in vars(job).items() if isinstance(value, str) and value}
     errors = [_outside(name, roots) for name in ("data_path", *PLAIN_PATHS)
               if name in given and not roots.hold(Path(given[name]))]
     if "checkpoint_path" in given and not checkpoint_places(given["checkpoint_path"], roots):
