@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import shutil
 from pathlib import Path
+
+from adaptive_nerf.jobs.executors import is_locked
 
 log = logging.getLogger(__name__)
 KEPT, OURS_BESIDE = {"example"}, {"mediator.txt", "mediator.jsonl", ".gitkeep"}
@@ -34,15 +34,7 @@ def clean_up(logs: Path) -> None:
 
 def _alive(folder: Path) -> bool:
     """Whether a shim holds the lock of any attempt."""
-    for lock in folder.glob("attempts/*/lock"):
-        descriptor = os.open(lock, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-    return False
+    return any(is_locked(lock) for lock in folder.glob("attempts/*/lock"))
 
 
 def _named(names: list[str]) -> str:

@@ -120,7 +120,7 @@ class LocalExecutor:
 
     def find(self, folder: Path, nonce: str) -> Handle | Ended | None:
         deadline_s = time.monotonic() + APPEAR_S
-        while _is_locked(folder / LOCK):
+        while is_locked(folder / LOCK):
             if (pidfd := _shim_by_file(folder, nonce)) is not None or (pidfd := self._shim_by_nonce(nonce)) is not None:
                 return Handle(folder, nonce, pidfd)
             if time.monotonic() > deadline_s:
@@ -173,7 +173,7 @@ def _compiled(source: Path) -> Path:
 
 def _take_lock(folder: Path) -> int:
     """The file is locked before it has its name: so whoever sees it sees it locked, until the shim is dead."""
-    if _is_locked(folder / LOCK):
+    if is_locked(folder / LOCK):
         raise SpawnFailed(f"{folder} is in use: an attempt runs there already")
     new = folder / f".{LOCK}.tmp"
     lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -186,7 +186,7 @@ def _take_lock(folder: Path) -> int:
     return lock
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Asks for a shared lock, so that two who ask do not take each other for the shim."""
     try:
         lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
