@@ -112,7 +112,7 @@ def test_many_that_look_at_once_do_not_take_each_other_for_the_shim(attempts):
     handle = attempts.start("pass")
     attempts.end(handle)
     with ThreadPoolExecutor(8) as pool:
-        assert not any(pool.map(lambda _: executors._is_locked(handle.folder / "lock"), range(2000)))
+        assert not any(pool.map(lambda _: executors.is_locked(handle.folder / "lock"), range(2000)))
 
 
 def test_the_lock_is_never_free_before_the_end_is_written(attempts):
@@ -122,7 +122,7 @@ def test_the_lock_is_never_free_before_the_end_is_written(attempts):
     def watch() -> None:
         while not seen.get("over") and "early" not in seen:
             if lock.exists():
-                if executors._is_locked(lock):
+                if executors.is_locked(lock):
                     seen["held"] += 1
                 elif read_ended(order.folder, order.nonce) is None:
                     seen["early"] = 1
