@@ -50,7 +50,8 @@ class Step:
     def march(self, number: int, seen: Rays | None = None) -> Samples:
         seen = self.batches[number % len(self.batches)][0] if seen is None else seen
         stepping = Stepping(self.step, draws.stream(self.seed, "march", number))
-        return self.serving.march(seen, small_town.REGIONS, self.occupancy, stepping, self.capacity).trimmed()
+        room = self.capacity * max(1, len(seen.origins) // self.n_rays)
+        return self.serving.march(seen, small_town.REGIONS, self.occupancy, stepping, room).trimmed()
 
     def picture(self, seen: Rays, samples: Samples) -> Tensor:
         """Colours of the rays over the background. -> [n_rays, 3]"""
@@ -100,6 +101,6 @@ def step_for(serving: Engine, grid: HashGrid, kind: str, n_rays: int, samples_a_
     cell = 1 / 256
     occupancy = small_town.surface_occupancy(cell, 3) if deferred else Occupancy.full(small_town.REGIONS, cell)
     made = Step(serving, grid, deferred, occupancy, 0.004, n_rays, 2 * n_rays * samples_a_ray, seed, n_batches)
-    counted = serving.march(made.batches[0][0], small_town.REGIONS, occupancy, Stepping(0.004), 1 << 22).count
+    counted = serving.march(made.batches[0][0], small_town.REGIONS, occupancy, Stepping(0.004), 400 * n_rays).count
     made.step = 0.004 * int(counted) / (n_rays * samples_a_ray)
     return made
