@@ -9,7 +9,8 @@ from pathlib import Path
 CLONE = Path(__file__).resolve().parent.parent
 PYTHON = CLONE / ".venv" / "bin" / "python"
 
-if Path(sys.argv[0]).resolve().parent in (CLONE, CLONE / "scripts"):  # and not imported by a test
+program = Path(sys.argv[0])
+if program.is_file() and program.resolve().parent in (CLONE, CLONE / "scripts"):  # and not imported by a test
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # while libraries are imported Ctrl-C just ends; `run` takes over
 
 if PYTHON.exists() and Path(sys.prefix) != CLONE / ".venv":
