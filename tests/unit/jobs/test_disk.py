@@ -1,5 +1,7 @@
 """The reserve of a disk that fills up."""
 
+import select
+
 from adaptive_nerf.jobs.bell import Bell
 from adaptive_nerf.jobs.disk import BALLAST_BYTES, Disk
 
@@ -24,6 +26,8 @@ def test_a_bell_rung_twice_is_quiet_after_one_look():
     bell = Bell()
     bell.ring()
     bell.ring()
+    assert select.select([bell], [], [], 0)[0]
     bell.quiet()
+    assert not select.select([bell], [], [], 0)[0]
     bell.quiet()
     bell.close()
