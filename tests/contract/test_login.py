@@ -74,9 +74,9 @@ def test_a_certificate_of_an_unknown_authority_is_said_plainly(settings):
 
 def test_tls_towards_an_open_listener_is_said_plainly(guarded, settings):
     with pytest.raises(BrokerUnreachable, match=r"does not speak TLS: check .* security\.protocol"):
-        reachable({**settings(), "bootstrap.servers": guarded.address}, wait_s=1)
+        reachable({**settings(), "bootstrap.servers": guarded.address}, wait_s=5)
 
 
 def test_no_tls_towards_a_guarded_listener_is_said_plainly(guarded):
     with pytest.raises(BrokerUnreachable, match=r"may want TLS or a login; set security\.protocol"):
-        reachable(client_settings(guarded.guarded), wait_s=1)
+        reachable(client_settings(guarded.guarded), wait_s=5)
