@@ -27,7 +27,7 @@ from tests.support.checker import Report
 from tests.support.evidence import read_marks
 from tests.support.malformed import corpus
 from tests.support.waiting import wait_until
-from tests.support.world import CLONE, Mediator, World, free_port, topic_for
+from tests.support.world import CLONE, Mediator, World, topic_for
 
 BURST, RATE_HZ, RATE_S, QUEUED, LIVE, STARTS, CANCELS, IDLE_S = 10_000, 100, 10, 1000, 50, 15, 5, 10
 DEATHS, JOBS_A_LIFE = 5, 20
@@ -46,7 +46,7 @@ def main() -> None:
 
 @contextmanager
 def kafka(folder: Path) -> Iterator[str]:
-    broker = node.Node(folder, CLONE / ".kafka" / "libs", free_port(),
+    broker = node.Node(folder, CLONE / ".kafka" / "libs", node.free_port(),
                        run_by=("setpriv", "--pdeathsig", "KILL", "--"))  # it must not outlive us
     node.start(broker)
     try:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -31,7 +32,7 @@ from kafka_utils.topic_manager import reachable
 START_S, STOP_S = 60.0, 30.0
 PROPERTIES, DATA, LOG, RECORD = "server.properties", "data", "kafka.log", "node.json"
 JAVA_MEMORY = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-OLDEST_JAVA = 17
+OLDEST_JAVA, LOWEST_PORT = 17, 10_000
 LOG4J = """\
 status = error
 rootLogger.level = warn
@@ -106,7 +107,7 @@ def _record(folder: Path) -> dict[str, object]:
 
 def _properties(node: Node) -> str:
     """The controller's port is written down in the data at the first start, so it stays what it was."""
-    controller = _controller_port(node.folder) or _free_port()
+    controller = _controller_port(node.folder) or free_port()
     open_to_clients = [f"PLAINTEXT://{node.address}", *node.listeners]
     values = {
         "process.roles": "broker,controller", "node.id": "1",
@@ -209,7 +210,11 @@ def _refuse_taken(port: int) -> None:
             raise Failure(f"port {port} is taken by another program; stop it, or give another with --port") from error
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """Below the ports that the kernel gives to outgoing connections: one of those could take it during a restart."""
+    lowest_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = LOWEST_PORT + secrets.randbelow(lowest_given - LOWEST_PORT) if lowest_given > LOWEST_PORT else 0
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])

@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,12 +30,6 @@ _numbers = itertools.count(1)
 def unique(name: str) -> str:
     """A topic or a group that no other test knows."""
     return f"{name}-{RUN}-{next(_numbers)}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def need_kafka() -> None:
@@ -62,7 +55,7 @@ class KafkaNode:
     def __init__(self, folder: Path, listeners: Sequence[str] = (), extra: Mapping[str, str] | None = None,
                  format_options: Sequence[str] = ()):
         need_kafka()
-        self.port = free_port()
+        self.port = node.free_port()
         self._node = node.Node(folder, LIBS, self.port, listeners, extra or {}, format_options,
                                run_by=("setpriv", "--pdeathsig", "KILL", "--"))
 

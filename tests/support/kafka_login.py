@@ -3,7 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from tests.support.kafka import KafkaNode, free_port
+from kafka_utils.node import free_port
+from tests.support.kafka import KafkaNode
 
 USER, PASSWORD = "nerf", "hunter2=geheim"
 PLAIN = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'

@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import re
-import secrets
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kafka_utils.node import free_port
 from tests.support.checker import TERMINAL, Report, check
 from tests.support.evidence import Evidence, boottime_ns, dump, processes_of, read_marks
 from tests.support.ledger import Ledger
@@ -37,16 +37,6 @@ _numbers = itertools.count(1)
 def topic_for(name: str) -> str:
     """A topic that no other test uses."""
     return f"{re.sub('[^a-z]+', '-', name.lower())[:30]}-{os.getpid()}-{next(_numbers)}"
-
-
-def free_port() -> int:
-    """Below the ports that the kernel gives to outgoing connections: those may be taken while a server is restarted."""
-    lowest_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = secrets.randbelow(lowest_given - 10_000) + 10_000
-        with socket.socket() as listener, contextlib.suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
 
 
 class Mediator:
