@@ -38,7 +38,7 @@ def test_killed_while_it_stops_a_job(real_world, failpoint):
     real_world.ledger.send_many(["a", "b"], "fake: hang=1 term_s=0.5 fork=2")
     real_world.wait_running("a", "b")
     real_world.wait_state("b", "RUNNING")
-    first.ask(verb="cancel", job_id="a")
+    first.ask_its_last(verb="cancel", job_id="a")
     assert first.wait_dead() == -9
     second = real_world.start()
     second.ask(verb="cancel", job_id="b")
