@@ -19,6 +19,7 @@ from adaptive_nerf.engine.engines import Engine, engine
 from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.network import colour_head, trunk
 from adaptive_nerf.engine.samples import Occupancy, Stepping
+from adaptive_nerf.engine.threads import threads
 from bench import roofline, small_town
 from bench.harness import Figure, arguments, report, seconds
 from bench.training import step_for
@@ -35,7 +36,7 @@ def main() -> None:
     options = arguments(__doc__).parse_args()
     torch.manual_seed(0)
     serving = engine()
-    say(f"engine: {serving.name}, threads: {torch.get_num_threads()}")
+    say(f"engine: {serving.name}, threads: {threads()}, and {torch.get_num_threads()} of torch")
     plain = Yardstick()
     figures = [*encode_figures(serving, plain), *field_figures(serving, plain), *step_figures(serving, plain),
                occupancy_saving(serving), bytes_per_sample(), *roofline.probe().figures()]

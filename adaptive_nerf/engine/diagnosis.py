@@ -12,6 +12,7 @@ from adaptive_nerf.common.findings import Finding
 from adaptive_nerf.engine.cpu import build
 from adaptive_nerf.engine.cpu.library import library
 from adaptive_nerf.engine.engines import engine
+from adaptive_nerf.engine.threads import VARIABLE, threads
 
 OLDEST = (3, 11)
 WIDE = ("avx512f", "avx2", "asimd")  # widest first
@@ -73,7 +74,8 @@ def _cpu_engine() -> Finding:
         library()
     except AdaptiveNerfError as error:
         return Finding("cpu engine", "missing", str(error), "plain torch serves meanwhile")
-    return Finding("cpu engine", "ok", f"built: {build.library_path()}")
+    said = f" ({VARIABLE} says so)" if os.environ.get(VARIABLE) else ""
+    return Finding("cpu engine", "ok", f"{threads()} threads{said}, built: {build.library_path()}")
 
 
 def _serving(device: str) -> Finding:

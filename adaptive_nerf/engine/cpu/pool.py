@@ -1,7 +1,7 @@
 """Threads for the library: each runs the same function on the same arguments, and takes work until there is none.
 
-ctypes lets go of Python's lock during a call, so plain Python threads run at once. How many is what torch says
-(`torch.set_num_threads`, OMP_NUM_THREADS); no result depends on it. A forked child starts with threads of its own.
+ctypes lets go of Python's lock during a call, so plain Python threads run at once. How many: engine/threads.py; no
+result depends on it. A forked child starts with threads of its own.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-import torch
+from adaptive_nerf.engine.threads import threads
 
 Call = tuple[Callable[[Any], None], Any, "SimpleQueue[None]"]
 
@@ -46,7 +46,7 @@ os.register_at_fork(after_in_child=_pool.start_anew)
 
 def run(function: Callable[[Any], None], arguments: ctypes.Structure, items: int) -> None:
     """Returns when all items are done. `arguments.next` counts them, from 0."""
-    helpers = min(torch.get_num_threads(), items) - 1
+    helpers = min(threads(), items) - 1
     pointer = ctypes.byref(arguments)
     if helpers <= 0:
         function(pointer)
