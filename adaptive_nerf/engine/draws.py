@@ -19,11 +19,19 @@ def stream(seed: int, purpose: str, *counters: int) -> int:
 
 def uniform(key: int, index: Tensor) -> Tensor:
     """A number in [0, 1), a multiple of 2^-24, for each index. [n] integers -> [n] float32"""
+    return _shifted(_words(key, index), 40).to(torch.float32) * 2.0**-24
+
+
+def below(key: int, index: Tensor, limit: int) -> Tensor:
+    """A whole number in [0, limit) for each index; limit up to 2^31. [n] integers -> [n] int64"""
+    return (_shifted(_words(key, index), 32) * limit) >> 32
+
+
+def _words(key: int, index: Tensor) -> Tensor:
     word = _signed(key) + (index.to(torch.int64) + 1) * _signed(GOLDEN)
     for shift, factor in ((30, FIRST), (27, SECOND)):
         word = (word ^ _shifted(word, shift)) * _signed(factor)
-    word = word ^ _shifted(word, 31)
-    return _shifted(word, 40).to(torch.float32) * 2.0**-24
+    return word ^ _shifted(word, 31)
 
 
 def _mixed(word: int) -> int:

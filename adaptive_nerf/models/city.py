@@ -1,0 +1,64 @@
+"""A large checkpoint as a Renderer that reads only the experts that a camera can see, and keeps those seen of late.
+
+Outside its box an expert has no say, so leaving out those whose boxes lie outside of the view changes no pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from adaptive_nerf.geometry.boxes import Box, slab_interval
+from adaptive_nerf.geometry.cameras import Camera
+from adaptive_nerf.geometry.frames import FrameName, SceneFrame
+from adaptive_nerf.geometry.rays import camera_rays
+from adaptive_nerf.models.checkpoint import Checkpoint
+from adaptive_nerf.models.mixture import CHUNK_POINTS, Mixture
+from adaptive_nerf.rendering.types import Frame, Output, Quality, never_cancelled
+
+MOST_EXPERTS = 16  # kept in memory, unless one view needs more
+PIXELS_BETWEEN_PROBES = 16
+
+
+@dataclass
+class City:
+    checkpoint: Checkpoint
+    device: torch.device | str = "cpu"
+    chunk_points: int = CHUNK_POINTS
+    _recent: list[int] = field(default_factory=list)  # expert ids, the latest last
+    _loaded: Mixture | None = None
+
+    def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
+               cancelled: Callable[[], bool] = never_cancelled) -> Frame:
+        return self.mixture_for(camera).render(camera, outputs, quality, cancelled)
+
+    def mixture_for(self, camera: Camera) -> Mixture:
+        needed = experts_in_view(camera, self.checkpoint) or self.checkpoint.experts[:1]
+        held = self._loaded.field.experts if self._loaded else ()
+        self._recent = [expert for expert in self._recent if expert not in needed] + list(needed)
+        if self._loaded is None or not set(needed) <= set(held):
+            kept = self._recent[-max(MOST_EXPERTS, len(needed)):]
+            model = self.checkpoint.load(sorted(kept), self.device)
+            self._loaded = model.mixture(self.checkpoint.version, self.chunk_points)
+        return self._loaded
+
+
+def experts_in_view(camera: Camera, checkpoint: Checkpoint) -> tuple[int, ...]:
+    """Whose boxes are met by the camera's rays, tried on a lattice of pixels and with boxes a little larger for it."""
+    frame: SceneFrame = checkpoint.scene_frame
+    local = camera.in_frame(FrameName.SCENE, frame)
+    columns, rows = (np.unique(np.append(np.arange(0, size, PIXELS_BETWEEN_PROBES), size)).astype(float)
+                     for size in (camera.width, camera.height))
+    rays = camera_rays(local, np.stack(np.meshgrid(columns, rows), -1).reshape(-1, 2))
+    found = []
+    for expert, box in zip(checkpoint.experts, checkpoint.manifest.regions.boxes, strict=True):
+        low, high = np.array(box[:3]), np.array(box[3:])
+        reach = np.linalg.norm(np.maximum(np.abs(low - local.c2w[:, 3]), np.abs(high - local.c2w[:, 3])))
+        spread = PIXELS_BETWEEN_PROBES / (camera.fx * local.metres_per_unit if camera.is_orthographic else camera.fx)
+        slack = spread * (1.0 if camera.is_orthographic else reach)
+        if slab_interval(rays.origins, rays.directions, Box(low, high).grown(float(slack)))[2].any():
+            found.append(expert)
+    return tuple(found)

@@ -1,0 +1,132 @@
+"""A mixture of experts as one field: which places of a ray are asked, and what colour the ray has.
+
+All samples of a ray, whichever expert they fall to, are composited together; densities are shared out by the weights
+of the routing, and so are the features. What lies beyond every box is a background that depends on the direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from adaptive_nerf.engine.engines import Engine, engine
+from adaptive_nerf.engine.network import DIRECTION, GEOMETRY
+from adaptive_nerf.engine.samples import Composited, Rays, Regions, Samples, Stepping
+from adaptive_nerf.engine.table_gradients import TableGradients
+from adaptive_nerf.models.architecture import Architecture
+from adaptive_nerf.models.occupancy import OccupancyGrids
+from adaptive_nerf.models.parameters import FieldParameters
+
+
+@dataclass(frozen=True)
+class Field:
+    architecture: Architecture
+    experts: tuple[int, ...]  # by slot: the ids of the loaded experts
+    regions: Regions
+    grids: OccupancyGrids
+    parameters: FieldParameters
+    step: float  # along a ray, scene units
+
+    @property
+    def engine(self) -> Engine:
+        return engine(self.parameters.device)
+
+    def march(self, rays: Rays, capacity: int, key: int | None = None, most: int = 1024) -> Samples:
+        """The samples of rays, in order of the rays until the capacity is reached; drawn by the key, else centred."""
+        stepping = Stepping(self.step, key, most)
+        return self.engine.march(rays, self.regions, self.grids.occupancy, stepping, capacity).trimmed()
+
+    def encode(self, samples: Samples, sink: TableGradients | None = None) -> Tensor:
+        """[n, levels, features]"""
+        return self.engine.encode(self.parameters.tables, samples.local, samples.slots, self.architecture.grid, sink)
+
+
+@dataclass(frozen=True)
+class Radiance:
+    colours: Tensor  # [n_rays, 3] over the background, before a photo's appearance
+    opacity: Tensor  # [n_rays]
+    composited: Composited
+
+
+def radiance(field: Field, rays: Rays, samples: Samples, features: Tensor, codes: Tensor | None = None,
+             slots: Tensor | None = None) -> Radiance:
+    """Colours of rays from the features of their samples.
+
+    codes [n_rays, code]: of the photos, where the architecture has them. slots [n]: whose trunk each sample asks, where
+    that is not the expert whose table it read (meta-learning keeps a trunk for each task).
+    """
+    directions = _seen_from(field, rays, codes)
+    trunk_samples = samples if slots is None else replace(samples, slots=slots)
+    values = _composite_deferred if field.architecture.deferred else _composite_each
+    colours, composited = values(field, trunk_samples, samples.slots, features, directions)
+    opacity = composited.image[:, 0]
+    background = behind(field, directions[:, :DIRECTION])
+    return Radiance(colours + (1 - opacity[:, None]) * background, opacity, composited)
+
+
+def behind(field: Field, harmonics: Tensor) -> Tensor:
+    """The background in directions [n, 16] -> [n, 3]"""
+    shape = field.architecture.background
+    if shape is None:
+        return harmonics.new_zeros(len(harmonics), 3)
+    unused = harmonics.new_zeros(len(harmonics), GEOMETRY)
+    return field.engine.colour(field.parameters.background, unused, harmonics, None, shape)
+
+
+def _seen_from(field: Field, rays: Rays, codes: Tensor | None) -> Tensor:
+    harmonics = field.engine.spherical_harmonics(rays.directions)
+    length = field.architecture.code_length
+    if not length:
+        return harmonics
+    codes = harmonics.new_zeros(len(harmonics), length) if codes is None else codes
+    return torch.cat([harmonics, codes], 1)
+
+
+Composite = tuple[Tensor, Composited]
+
+
+def _composite_deferred(field: Field, samples: Samples, experts: Tensor, features: Tensor,
+                        directions: Tensor) -> Composite:
+    """The colour head once a ray, on features composited along it."""
+    engine, parameters, shape = field.engine, field.parameters, field.architecture
+    places = engine.trunk(parameters.trunks, features, samples.slots, shape.trunk)  # [n, 16]
+    if len(parameters.heads) == 1:
+        composited = engine.composite(places, samples)
+        colours = engine.colour(parameters.heads, composited.image, directions, None, shape.colour_head)
+        return composited.image[:, :1] * colours, composited
+    return _own_heads(field, samples, experts, places, directions)
+
+
+def _own_heads(field: Field, samples: Samples, experts: Tensor, places: Tensor, directions: Tensor) -> Composite:
+    """Every expert's part of a ray goes through its own head; parts are weighed by their opacity."""
+    parameters, shape = field.parameters, field.architecture
+    n_heads, n_rays = len(parameters.heads), len(directions)
+    mine = torch.nn.functional.one_hot(experts.long(), n_heads).to(places.dtype)  # [n, n_heads]
+    part = torch.cat([torch.ones_like(places[:, :1]), places[:, 1:]], 1)
+    channels = (mine[:, :, None] * part[:, None]).flatten(1)
+    composited = field.engine.composite(torch.cat([places[:, :1], channels], 1), samples)
+    parts = composited.image[:, 1:].view(n_rays, n_heads, GEOMETRY)
+    by_head = parts.transpose(0, 1).reshape(-1, GEOMETRY).contiguous()
+    slots = torch.arange(n_heads, dtype=torch.int32, device=places.device).repeat_interleave(n_rays)
+    colours = field.engine.colour(parameters.heads, by_head, directions.repeat(n_heads, 1), slots, shape.colour_head)
+    return (by_head[:, :1] * colours).view(n_heads, n_rays, 3).sum(0), composited
+
+
+def _composite_each(field: Field, samples: Samples, experts: Tensor, features: Tensor,
+                    directions: Tensor) -> Composite:
+    """The colour head for every sample."""
+    parameters, shape = field.parameters, field.architecture
+    heads = parameters.heads
+    if len(heads) > 1 and len(heads) != len(parameters.trunks):
+        places = field.engine.trunk(parameters.trunks, features, samples.slots, shape.trunk)
+        inputs = torch.cat([torch.ones_like(places[:, :1]), places[:, 1:]], 1)
+        seen = directions[samples.rays.long()]
+        colours = field.engine.colour(heads, inputs, seen, experts, shape.colour_head)
+        values = torch.cat([places[:, :1], colours], 1)
+    else:
+        values = field.engine.field(parameters.trunks, heads, features, directions, samples,
+                                    (shape.trunk, shape.colour_head))
+    composited = field.engine.composite(values, samples)
+    return composited.image[:, 1:], composited

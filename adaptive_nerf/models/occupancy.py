@@ -1,0 +1,122 @@
+"""Where there is something to see: one grid of cells over each expert's box, learned from the weights along rays.
+
+A cell keeps a decaying maximum, in 8 bits, of (weight of a sample there) / (largest weight on its ray). Relative, for
+an absolute bound deletes ground without texture. Cells above the threshold, and their six neighbours, are marched
+through. 64 cells (4 x 4 x 4) are one word of bits; maxima lie in the same order: by slot, by word, by bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adaptive_nerf.engine.samples import BLOCK, Occupancy, Regions, Samples
+
+THRESHOLD, START = 0.3, 0.6
+CELLS_ALONG_LONGEST_SIDE = 512
+WORD = BLOCK**3
+
+
+@dataclass(frozen=True)
+class OccupancyGrids:
+    regions: Regions
+    occupancy: Occupancy  # words are written in place
+    maxima: Tensor  # [n_words * 64] uint8
+
+    @classmethod
+    def full(cls, regions: Regions, cell: float, device: torch.device | str = "cpu") -> OccupancyGrids:
+        occupancy = Occupancy.full(regions, cell, device)
+        start = torch.full((len(occupancy.words) * WORD,), round(START * 255), dtype=torch.uint8, device=device)
+        return cls(regions, occupancy, start)
+
+    @classmethod
+    def of_bits(cls, shape: OccupancyGrids, words: Tensor) -> OccupancyGrids:
+        """With the bits [n_words] that were saved; the maxima are where a cell starts, or 0."""
+        bits = np.unpackbits(words.cpu().numpy().view(np.uint8), bitorder="little")
+        maxima = torch.from_numpy(bits * np.uint8(round(START * 255))).to(words.device)
+        return cls(shape.regions, replace(shape.occupancy, words=words), maxima)
+
+    @property
+    def share(self) -> float:
+        """Of the cells, those that are marched through."""
+        words = self.occupancy.words.cpu().numpy().view(np.uint64)
+        return float(np.bitwise_count(words).sum() / (len(words) * WORD))
+
+    @cached_property
+    def _slots(self) -> tuple[Tensor, Tensor, Tensor]:
+        """By slot: first word, blocks along each axis, cells in one unit of `local`."""
+        device, blocks = self.maxima.device, self.occupancy.blocks
+        return (torch.tensor(self.occupancy.first_words[:-1], device=device), torch.tensor(blocks, device=device),
+                torch.tensor([side / self.occupancy.cell for side in self.regions.sides], device=device))
+
+    @torch.no_grad()
+    def observe(self, samples: Samples, relative: Tensor) -> None:
+        """Raise the maxima of the samples' cells. What is far below the threshold changes nothing and is skipped."""
+        count = int(samples.count)
+        worth = (relative[:count] > THRESHOLD / 2).nonzero()[:, 0]
+        slots, local = samples.slots[worth].long(), samples.local[worth]
+        first, blocks, cells = self._slots
+        most = blocks[slots] * BLOCK - 1
+        cell = torch.minimum((local * cells[slots][:, None]).long(), most)
+        block, inner = cell // BLOCK, cell % BLOCK
+        of_slot = blocks[slots]
+        word = first[slots] + (block[:, 0] * of_slot[:, 1] + block[:, 1]) * of_slot[:, 2] + block[:, 2]
+        index = word * WORD + inner[:, 0] * BLOCK * BLOCK + inner[:, 1] * BLOCK + inner[:, 2]
+        value = (relative[worth].clamp(max=1) * 255).round().to(torch.uint8)
+        self.maxima.scatter_reduce_(0, index, value, "amax")
+
+    @torch.no_grad()
+    def rebuild(self, decay: float) -> None:
+        """Let all maxima decay, and set the bits anew."""
+        kept = torch.arange(256, dtype=torch.float32).mul(decay).floor().to(torch.uint8)
+        above = self.maxima > int(THRESHOLD * 255)
+        self.maxima.copy_(kept.to(self.maxima.device)[self.maxima.int()])
+        bits = np.packbits(above.cpu().numpy(), bitorder="little").view(np.int64)
+        words = torch.from_numpy(bits).to(self.maxima.device)
+        for slot, blocks in enumerate(self.occupancy.blocks):
+            part = slice(*self.occupancy.first_words[slot:slot + 2])
+            self.occupancy.words[part] = grown(words[part].view(blocks)).flatten()
+
+    def only(self, slots: Collection[int]) -> OccupancyGrids:
+        """With nothing to see in the other slots."""
+        words = torch.zeros_like(self.occupancy.words)
+        for slot in slots:
+            part = slice(*self.occupancy.first_words[slot:slot + 2])
+            words[part] = self.occupancy.words[part]
+        return replace(self, occupancy=replace(self.occupancy, words=words))
+
+    def copied(self) -> OccupancyGrids:
+        return replace(self, occupancy=replace(self.occupancy, words=self.occupancy.words.clone()),
+                       maxima=self.maxima.clone())
+
+
+def grown(words: Tensor) -> Tensor:
+    """Every set cell, and its six neighbours. [bx, by, bz] words of 4 x 4 x 4 cells -> the same"""
+    found = words.clone()
+    for axis, cells in enumerate((BLOCK * BLOCK, BLOCK, 1)):
+        first = _layer(cells, 0)  # bits of the cells with the lowest place along the axis
+        last = _layer(cells, BLOCK - 1)
+        far = (BLOCK - 1) * cells
+        found |= (words << cells) & ~first | _shifted(words, cells) & ~last
+        ahead, behind = torch.zeros_like(words), torch.zeros_like(words)
+        size = words.shape[axis]
+        behind.narrow(axis, 1, size - 1).copy_(words.narrow(axis, 0, size - 1))
+        ahead.narrow(axis, 0, size - 1).copy_(words.narrow(axis, 1, size - 1))
+        found |= _shifted(behind, far) & first | (ahead << far) & last
+    return found
+
+
+def _layer(cells: int, place: int) -> int:
+    """The bits whose place along the axis of stride `cells` is the one given, as a signed word."""
+    bits = sum(1 << bit for bit in range(WORD) if bit // cells % BLOCK == place)
+    return bits - (1 << WORD) if bits >> (WORD - 1) else bits
+
+
+def _shifted(words: Tensor, by: int) -> Tensor:
+    """To lower bits, without the sign."""
+    return (words >> by) & ((1 << (WORD - by)) - 1)

@@ -1,0 +1,145 @@
+"""Plain training over rays of many photos: one step, and the state that must survive for an exact resume.
+
+Every draw is a function of (seed, purpose, step, index). Torch's own sums run on one thread, and the engine's kernels
+do not depend on theirs, so the same seed gives the same weights bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaptive_nerf.data.ray_store import RayBatch, RayStore
+from adaptive_nerf.engine import draws
+from adaptive_nerf.engine.samples import Rays, next_stretch
+from adaptive_nerf.engine.table_gradients import TableGradients
+from adaptive_nerf.models.appearance import Appearance, as_taken, codes
+from adaptive_nerf.models.field import Field, radiance
+from adaptive_nerf.pipelines.optimiser import Optimiser
+from adaptive_nerf.pipelines.rates import Rates
+
+MOST_RAYS = 1 << 17
+FEWEST_RAYS = 64
+ROOM = 1.25  # for samples, above what is aimed at: a batch is never quite the mean
+SAMPLES_A_RAY = 32  # on average: more are cut short by longer steps
+OBSERVE_EVERY, REBUILD_EVERY = 2, 16
+EARLY_REBUILDS_END = 512  # steps
+EARLY_DECAY, DECAY = 0.9, 0.95
+
+
+@dataclass
+class Sampling:
+    """How long steps are, and how many rays fill a batch."""
+
+    finest: float  # scene units
+    stretch: float
+    longest: float
+    samples: int  # a step, about
+    most_rays: int = MOST_RAYS
+    mean_samples: float = 512.0  # a ray, of late
+
+    @property
+    def step(self) -> float:
+        return self.finest * self.stretch
+
+    @property
+    def rays(self) -> int:
+        return min(self.most_rays, max(FEWEST_RAYS, int(self.samples / max(self.mean_samples, 1e-3))))
+
+    @property
+    def capacity(self) -> int:
+        return int(self.samples * ROOM)
+
+    def saw(self, mean_samples: float, adjust: bool = True) -> None:
+        self.mean_samples = mean_samples
+        if adjust:
+            stretch = next_stretch(self.stretch, mean_samples, SAMPLES_A_RAY, self.longest)
+            self.mean_samples *= self.stretch / stretch
+            self.stretch = stretch
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a step came to."""
+
+    loss: float
+    psnr_db: float
+    rays: int
+    samples: int
+    finite: bool = True
+
+
+@dataclass
+class Joint:
+    """`pool`: numbers of the pixels that rays are drawn from."""
+
+    field: Field
+    appearance: Appearance
+    store: RayStore
+    pool: Tensor
+    optimiser: Optimiser
+    sampling: Sampling
+    seed: int
+    near: float = 0.0  # scene units
+    far: float = math.inf
+    learns_occupancy: bool = True
+    step: int = 0
+    sink: TableGradients = field(init=False)
+
+    def __post_init__(self) -> None:
+        parameters = self.field.parameters.learnable()
+        self.field = replace(self.field, parameters=parameters)
+        self.appearance = replace(self.appearance, values=self.appearance.values.detach().requires_grad_())
+        self.rows = self.appearance.rows(self.store.photo_ids)
+        device = parameters.device
+        self.sink = TableGradients(self.field.architecture.grid, len(parameters.tables), device)
+
+    def take(self, rates: Rates) -> Taken:
+        batch = self.draw()
+        return self.learn(batch, rates)
+
+    def draw(self) -> RayBatch:
+        index = torch.arange(self.sampling.rays)
+        return self.store.rays(self.pool[draws.below(draws.stream(self.seed, "pixels", self.step), index,
+                                                     len(self.pool))])
+
+    def learn(self, batch: RayBatch, rates: Rates) -> Taken:
+        now = replace(self.field, step=self.sampling.step)
+        rays = Rays(batch.origins, batch.directions, self.near, self.far)
+        samples = now.march(rays, self.sampling.capacity, draws.stream(self.seed, "march", self.step))
+        look = self.appearance.values[self.rows[batch.photos]]
+        seen = radiance(now, rays, samples, now.encode(samples, self.sink), codes(self.appearance.kind, look))
+        kept = ~samples.dropped
+        error = (as_taken(self.appearance.kind, seen.colours, look) - batch.colours)[kept]
+        loss = error.square().mean()
+        value, count = float(loss.detach()), int(samples.count)
+        finite = math.isfinite(value)
+        if finite:
+            loss.backward()
+            self.optimiser.step(self.field.parameters, self.sink, self.appearance.values, rates)
+            self._centre()
+        self.sampling.saw(count / max(1, int(kept.sum())), self.learns_occupancy)
+        self._observe(samples, seen.composited.relative)
+        self.step += 1
+        return Taken(value, -10 * math.log10(max(value, 1e-12)) if finite else math.nan, len(batch), count, finite)
+
+    @torch.no_grad()
+    def _centre(self) -> None:
+        """The mean look of the photos is the neutral one: no scale, no offset."""
+        if self.learns_occupancy:
+            self.appearance.values.sub_(self.appearance.values.mean(0))
+
+    def _observe(self, samples: Any, relative: Tensor) -> None:
+        if not self.learns_occupancy:
+            return
+        if self.step % OBSERVE_EVERY == 0:
+            self.field.grids.observe(samples, relative)
+        if (self.step + 1) % REBUILD_EVERY == 0:
+            self.field.grids.rebuild(EARLY_DECAY if self.step < EARLY_REBUILDS_END else DECAY)

@@ -1,0 +1,70 @@
+"""Learning rates: one for each group of parameters, and how they change over a run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from adaptive_nerf.jobs.spec import Adapt, Eval, Train
+
+WARM_UP_STEPS = 50
+HELD_SHARE = 0.2  # of a run, before the rates begin to decay
+
+
+@dataclass(frozen=True)
+class Rates:
+    tables: float
+    trunks: float
+    heads: float
+    background: float
+    appearance: float
+
+    def scaled(self, factor: float) -> Rates:
+        return Rates(*(rate * factor for rate in vars(self).values()))
+
+
+TRAINING = Rates(3e-2, 2e-3, 2e-3, 2e-3, 1e-3)
+ADAPTING = Rates(1e-2, 1e-3, 0.0, 0.0, 1e-2)
+
+
+def rates_of(spec: Train | Adapt | Eval) -> Rates:
+    """Of a job: a group that is not given follows from `lr`; where nothing at all is given, the recipe."""
+    recipe = TRAINING if isinstance(spec, Train) else ADAPTING
+    if not isinstance(spec, Eval) and "appearance_lr" in spec.model_fields_set:
+        recipe = replace(recipe, appearance=spec.appearance_lr)
+    given = {"tables": (spec.encoding_lr, 100), "trunks": (spec.sigma_lr, 20), "heads": (spec.color_lr, 20),
+             "background": (spec.bg_lr, 10)}
+    chosen = {}
+    for group, (rate, factor) in given.items():
+        if rate is not None:
+            chosen[group] = rate
+        elif spec.lr is not None:
+            chosen[group] = spec.lr * factor
+    if not isinstance(spec, Train):  # what experts share never changes when a flight is absorbed
+        chosen |= {"heads": 0.0, "background": 0.0}
+    return replace(recipe, **chosen)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A short warm-up, then the full rates for a while, then a decay to `last`."""
+
+    kind: str = "exponential"  # cosine, constant
+    last: float = 0.03
+    warm_up: int = WARM_UP_STEPS
+
+    def factor(self, step: int, progress: float) -> float:
+        """Of the step with this number (from 0), at a share of the whole run."""
+        return min(1.0, (step + 1) / self.warm_up) * self._decay(progress)
+
+    def _decay(self, progress: float) -> float:
+        along = min(1.0, max(0.0, (progress - HELD_SHARE) / (1 - HELD_SHARE)))
+        if self.kind == "constant":
+            return 1.0
+        if self.kind == "cosine":
+            return self.last + (1 - self.last) * (1 + _cosine(along)) / 2
+        return self.last**along
+
+
+def _cosine(along: float) -> float:
+    return math.cos(math.pi * along)
