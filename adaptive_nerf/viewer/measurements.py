@@ -1,0 +1,154 @@
+"""Points and distances that a person has measured: kept in order, renamed, deleted, told as GeoJSON and CSV.
+
+Positions are ENU metres of the scene. Where it is geo-referenced they are told as WGS84 latitude, longitude and
+ellipsoidal height too; else as local metres, and named so.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from adaptive_nerf.geometry.frames import FrameName, SceneFrame
+from adaptive_nerf.viewer.plain_words import length, one_line
+
+Enu = tuple[float, float, float]
+LONGEST_NAME, MOST_KEPT = 60, 500
+LOCAL_NOTE = "local metres east, north, up of the scene's own origin; not latitude and longitude"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute what follows
+COLUMNS = ("name", "kind", "latitude_deg", "longitude_deg", "height_m", "east_m", "north_m", "up_m", "to_latitude_deg",
+           "to_longitude_deg", "to_height_m", "to_east_m", "to_north_m", "to_up_m", "distance_m", "horizontal_m",
+           "height_difference_m", "picture_grain_m")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    name: str
+    start_enu_m: Enu
+    end_enu_m: Enu | None = None  # of a distance
+    grain_m: float = 0.0  # one pixel of the picture it was read from, at that place
+
+    @property
+    def kind(self) -> str:
+        return "point" if self.end_enu_m is None else "distance"
+
+    def spans_m(self) -> tuple[float, float, float]:
+        """In space, on the map, in height (end less start)."""
+        east, north, up = np.subtract(self.end_enu_m or self.start_enu_m, self.start_enu_m).tolist()
+        return math.hypot(east, north, up), math.hypot(east, north), up
+
+
+@dataclass(frozen=True)
+class Measurements:
+    items: tuple[Measurement, ...] = ()
+    made: int = field(default=0)  # so that no name comes twice
+
+    def with_point(self, enu_m: Enu, grain_m: float) -> Measurements:
+        return self._with(Measurement(f"Point {self.made + 1}", enu_m, None, grain_m))
+
+    def with_distance(self, start_enu_m: Enu, end_enu_m: Enu, grain_m: float) -> Measurements:
+        return self._with(Measurement(f"Distance {self.made + 1}", start_enu_m, end_enu_m, grain_m))
+
+    def _with(self, item: Measurement) -> Measurements:
+        return Measurements((*self.items, item)[-MOST_KEPT:], self.made + 1)
+
+    def renamed(self, index: int, name: str) -> Measurements:
+        name = one_line(name, LONGEST_NAME)
+        if not name or not 0 <= index < len(self.items):
+            return self
+        items = list(self.items)
+        items[index] = replace(items[index], name=name)
+        return replace(self, items=tuple(items))
+
+    def without(self, index: int) -> Measurements:
+        return replace(self, items=self.items[:index] + self.items[index + 1:]) if index >= 0 else self
+
+
+def position_words(enu_m: Enu, frame: SceneFrame) -> str:
+    if not frame.is_georeferenced:
+        east, north, up = enu_m
+        return f"{east:.2f} m east, {north:.2f} m north, {up:.2f} m up (local)"
+    lat_deg, lon_deg, height_m = _geodetic(enu_m, frame)
+    return f"{lat_deg:.7f}°, {lon_deg:.7f}°, height {height_m:.2f} m"
+
+
+def measurement_words(item: Measurement, frame: SceneFrame) -> str:
+    if item.end_enu_m is None:
+        return position_words(item.start_enu_m, frame)
+    distance_m, horizontal_m, rise_m = item.spans_m()
+    return f"{length(distance_m)} ({length(horizontal_m)} on the map, {_signed(rise_m)} in height)"
+
+
+def to_geojson(items: tuple[Measurement, ...], frame: SceneFrame) -> str:
+    """Longitude, latitude, height, as GeoJSON has it; local metres, named as such, where there is no geo-reference."""
+    collection: dict[str, Any] = {"type": "FeatureCollection"}
+    if not frame.is_georeferenced:
+        collection["coordinate_system"] = LOCAL_NOTE
+    collection["features"] = [_feature(item, frame) for item in items]
+    return json.dumps(collection, indent=2, ensure_ascii=False) + "\n"
+
+
+def _feature(item: Measurement, frame: SceneFrame) -> dict[str, Any]:
+    properties: dict[str, Any] = {"name": item.name, "kind": item.kind, "picture_grain_m": round(item.grain_m, 3)}
+    ends = [_coordinates(end, frame) for end in (item.start_enu_m, item.end_enu_m) if end is not None]
+    if item.end_enu_m is not None:
+        properties |= dict(zip(("distance_m", "horizontal_m", "height_difference_m"),
+                               (round(span, 3) for span in item.spans_m()), strict=True))
+    if not frame.is_georeferenced:
+        properties["coordinate_system"] = LOCAL_NOTE
+    geometry = {"type": "LineString", "coordinates": ends} if len(ends) == 2 else \
+        {"type": "Point", "coordinates": ends[0]}
+    return {"type": "Feature", "properties": properties, "geometry": geometry}
+
+
+def to_csv(items: tuple[Measurement, ...], frame: SceneFrame) -> str:
+    """One line a measurement; columns that do not apply are empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for item in items:
+        writer.writerow([_harmless(item.name), item.kind, *_row(item, frame), f"{item.grain_m:.3f}"])
+    return text.getvalue()
+
+
+def _row(item: Measurement, frame: SceneFrame) -> Iterator[str]:
+    for end in (item.start_enu_m, item.end_enu_m):
+        if end is None:
+            yield from [""] * 6
+            continue
+        yield from _geodetic_cells(end, frame)
+        yield from (f"{metres:.3f}" for metres in end)
+    yield from (f"{span:.3f}" for span in item.spans_m()) if item.end_enu_m else [""] * 3
+
+
+def _geodetic_cells(enu_m: Enu, frame: SceneFrame) -> tuple[str, str, str]:
+    if not frame.is_georeferenced:
+        return "", "", ""
+    lat_deg, lon_deg, height_m = _geodetic(enu_m, frame)
+    return f"{lat_deg:.8f}", f"{lon_deg:.8f}", f"{height_m:.3f}"
+
+
+def _harmless(name: str) -> str:
+    return f"'{name}" if name.lstrip().startswith(FORMULA_STARTS) or name.startswith(FORMULA_STARTS) else name
+
+
+def _coordinates(enu_m: Enu, frame: SceneFrame) -> list[float]:
+    if not frame.is_georeferenced:
+        return [round(metres, 3) for metres in enu_m]
+    lat_deg, lon_deg, height_m = _geodetic(enu_m, frame)
+    return [round(lon_deg, 8), round(lat_deg, 8), round(height_m, 3)]
+
+
+def _geodetic(enu_m: Enu, frame: SceneFrame) -> list[float]:
+    return frame.geodetic_from(FrameName.ENU, np.array(enu_m)).tolist()
+
+
+def _signed(metres: float) -> str:
+    return ("+" if metres >= 0 else "−") + length(abs(metres))

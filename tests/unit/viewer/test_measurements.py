@@ -1,0 +1,94 @@
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaptive_nerf.geometry.frames import FrameName, local_frame
+from adaptive_nerf.geometry.geodesy import ecef_from_geodetic
+from adaptive_nerf.viewer.kept_measurements import as_text, from_text
+from adaptive_nerf.viewer.measurements import (
+    Measurement,
+    Measurements,
+    measurement_words,
+    position_words,
+    to_csv,
+    to_geojson,
+)
+
+
+@pytest.fixture
+def two() -> Measurements:
+    return Measurements().with_point((1.0, 2.0, 3.0), 0.1).with_distance((0.0, 0.0, 0.0), (3.0, 4.0, -12.0), 0.2)
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_distance_is_told_in_space_on_the_map_and_in_height(two):
+    assert two.items[1].spans_m() == (13.0, 5.0, -12.0)
+
+
+def test_names_are_given_changed_and_never_twice(two):
+    renamed = two.renamed(0, "  broken\nroof ").without(1).with_point((0.0, 0.0, 0.0), 0)
+    assert [item.name for item in renamed.items] == ["broken roof", "Point 3"]
+    assert two.renamed(0, " \n") == two
+    assert two.renamed(7, "x") == two
+
+
+def test_geojson_is_longitude_latitude_height_and_leads_back(two, georeferenced):
+    features = json.loads(to_geojson(two.items, georeferenced))["features"]
+    lon, lat, height = features[0]["geometry"]["coordinates"]
+    back = georeferenced.convert(FrameName.ECEF, FrameName.ENU).points(ecef_from_geodetic(np.array([lat, lon, height])))
+    assert back == pytest.approx([1, 2, 3], abs=2e-3)
+    assert features[1]["geometry"]["type"] == "LineString"
+    assert features[1]["properties"]["distance_m"] == 13
+
+
+def test_without_a_geo_reference_metres_are_called_local_metres(two, local):
+    told = json.loads(to_geojson(two.items, local))
+    assert "local metres" in told["coordinate_system"]
+    assert told["features"][0]["geometry"]["coordinates"] == [1, 2, 3]
+    assert rows(to_csv(two.items, local))[0]["latitude_deg"] == ""
+    assert "local" in position_words((1.0, 2.0, 3.0), local)
+
+
+def test_csv_has_degrees_and_metres_of_both_ends(two, georeferenced):
+    point, distance = rows(to_csv(two.items, georeferenced))
+    assert float(point["latitude_deg"]) == pytest.approx(48.2, abs=1e-3)
+    assert (point["east_m"], point["to_east_m"], point["distance_m"]) == ("1.000", "", "")
+    assert (distance["to_up_m"], distance["height_difference_m"]) == ("-12.000", "-12.000")
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+cmd", "-2", "@SUM(A1)", " =x", "\t=x"])
+def test_no_name_is_a_formula_in_a_spreadsheet(name, georeferenced):
+    told = rows(to_csv((Measurement(name, (0.0, 0.0, 0.0)),), georeferenced))[0]["name"]
+    assert told == f"'{name}"
+
+
+@given(st.text(max_size=30))
+def test_any_name_comes_back_out_of_the_csv(name):
+    renamed = Measurements().with_point((0.0, 0.0, 0.0), 0).renamed(0, name)
+    assert rows(to_csv(renamed.items, local_frame()))[0]["name"].removeprefix("'") == \
+        renamed.items[0].name.removeprefix("'")
+
+
+def test_words_have_units(two, georeferenced):
+    assert "°" in measurement_words(two.items[0], georeferenced)
+    assert measurement_words(two.items[1], georeferenced) == "13.00 m (5.00 m on the map, −12.00 m in height)"
+
+
+def test_what_the_browser_kept_is_read_back(two):
+    assert from_text(as_text(two)) == two
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "[" * 10**5, '{"format_version": 2, "items": []}',
+                                  '{"format_version": 1, "items": [["a", [1, 2], null, 0], 5]}',
+                                  '{"format_version": 1, "items": [["b", [1, 2, NaN], null, 0]]}',
+                                  '{"format_version": 1, "items": {"a": 1}, "made": "x"}'])
+def test_what_is_not_ours_is_nothing(text):
+    assert from_text(text) == Measurements()

@@ -1,0 +1,76 @@
+import math
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+import viser.transforms as vt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaptive_nerf.geometry.cameras import look_at
+from adaptive_nerf.geometry.frames import FrameName
+from adaptive_nerf.viewer.viewpoints import (
+    SHOWN_UNITS,
+    View,
+    between,
+    browser_wxyz,
+    camera_of,
+    link_query,
+    picture_size,
+    start_view,
+)
+
+
+def test_the_browsers_camera_becomes_ours_and_back(georeferenced):
+    pose = look_at(np.array([10.0, -30, 40]), np.array([3.0, 2, 0]), np.array([0, 0, 1.0]))
+    wxyz = browser_wxyz(pose)
+    camera = camera_of(wxyz, pose[:, 3], math.radians(60), (640, 480), georeferenced)
+    assert camera.c2w == pytest.approx(pose)
+    pixel, _ = camera.project(np.array([[3.0, 2, 0]]))
+    assert pixel[0] == pytest.approx([320, 240])
+    assert vt.SO3(wxyz).as_matrix()[:, 2] == pytest.approx(-pose[:, 2])  # viser looks along +z
+
+
+def test_the_field_of_view_is_vertical(georeferenced):
+    camera = camera_of(np.array([1.0, 0, 0, 0]), np.zeros(3), math.radians(90), (200, 100), georeferenced)
+    assert camera.fx == camera.fy == pytest.approx(50)
+    assert camera.frame is FrameName.VIEWER
+    assert camera.metres_per_unit == pytest.approx(80 / 50)
+
+
+@given(aspect=st.floats(0.01, 100), pixels=st.integers(1000, 4_000_000))
+def test_pictures_have_about_the_pixels_asked_for(aspect, pixels):
+    width, height = picture_size(aspect, pixels)
+    assert width % 2 == height % 2 == 0
+    assert width * height == pytest.approx(pixels, rel=0.2)
+
+
+@given(east=st.floats(1, 150), north=st.floats(1, 150))
+def test_the_first_view_has_everything_in_the_window(east, north):
+    corners = np.array([[-east, -north, 30.0], [east, -north, 30], [-east, north, 30], [east, north, 30]]) / 2
+    view = start_view(corners, ground_up=-20.0)
+    pose = look_at(view.position, view.look_at, np.array([0.0, 0, 1]))
+    ground = np.array([[x, y, -20.0] for x, y, _ in corners])
+    local = (ground - pose[:, 3]) @ pose[:, :3]
+    reach = np.abs(local[:, :2] / -local[:, 2:]).max()
+    assert np.linalg.norm(view.position - view.look_at) < SHOWN_UNITS
+    if math.hypot(east, north) < 80:
+        assert reach <= math.tan(view.fov_rad / 2)
+
+
+def test_headings_and_dips_are_those_of_a_map():
+    view = View(np.zeros(3), np.array([1.0, 0, -1]), 1.0)
+    assert (view.heading_deg(), view.dip_deg()) == (pytest.approx(90), pytest.approx(45))
+
+
+def test_a_flight_begins_and_ends_where_it_should():
+    first, last = View(np.zeros(3), np.ones(3), 1.0), View(np.full(3, 9.0), np.zeros(3), 0.5)
+    assert between(first, last, 0).position == pytest.approx(first.position)
+    assert between(first, last, 1).look_at == pytest.approx(last.look_at)
+    assert between(first, last, 0.5).fov_rad == pytest.approx(0.75)
+
+
+def test_a_link_holds_the_view_as_the_browser_reads_it():
+    query = parse_qs(link_query(View(np.array([1.5, -2, 3]), np.zeros(3), 0.9)))
+    assert query["initialCameraPosition"] == ["1.500,-2.000,3.000"]
+    assert query["initialCameraFov"] == ["0.9000"]
