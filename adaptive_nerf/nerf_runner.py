@@ -105,6 +105,8 @@ def run_job(config: Path, out: Path, settings: list[str]) -> Exit:
         else:
             log.error("error: %s", error)
         _tell_failure(out, code, error)
+        if isinstance(error, StopRequested) and error.result is not None:
+            _write_result(out, error.result, stopped=True)
         return code
     log.info("done: %s", out)
     return Exit.DONE
@@ -157,8 +159,8 @@ def _prepare(out: Path, sent: dict[str, Any], job: Envelope, warnings: Sequence[
         log.warning("%s", warning)
 
 
-def _write_result(out: Path, result: Result) -> None:
-    told = {"v": 1, "artifacts": list(result.artifacts), "metrics": dict(result.metrics)}
+def _write_result(out: Path, result: Result, stopped: bool = False) -> None:
+    told = {"v": 1, "stopped": stopped, "artifacts": list(result.artifacts), "metrics": dict(result.metrics)}
     atomic_files.write_json(out / "result.json", told)
 
 

@@ -27,7 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class StopRequested(Failure):
-    """Stopped because somebody asked; what was done so far is saved."""
+    """Stopped because somebody asked; what was done so far is saved, and told where there is something to tell."""
+
+    def __init__(self, message: str, result: Result | None = None):
+        self.result = result
+        super().__init__(message)
 
 
 @dataclass(frozen=True)

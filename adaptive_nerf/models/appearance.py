@@ -1,7 +1,7 @@
 """What a photo's exposure and white balance do to the colours: three scales and three offsets, in sRGB, a photo.
 
-They are the photo's own, so they say nothing of the place. Views that are no photo's use the neutral look: the mean over
-the photos that were trained on. A code (`appearance: code`) goes into the colour head instead.
+They are the photo's own, so they say nothing of the place. Views that are no photo's use the neutral look: the mean
+over the photos that were trained on. A code (`appearance: code`) goes into the colour head instead.
 """
 
 from __future__ import annotations

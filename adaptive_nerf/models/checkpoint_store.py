@@ -1,4 +1,4 @@
-"""The checkpoints of one job: `<job>/checkpoints/step000500/`, and small files `best` and `last` that name one of them."""
+"""The checkpoints of a job: `<job>/checkpoints/step000500/`, and small files `best` and `last` that name one each."""
 
 from __future__ import annotations
 

@@ -125,10 +125,20 @@ class Joint:
             loss.backward()
             self.optimiser.step(self.field.parameters, self.sink, self.appearance.values, rates)
             self._centre()
+        else:
+            self.sink.clear()
         self.sampling.saw(count / max(1, int(kept.sum())), self.learns_occupancy)
         self._observe(samples, seen.composited.relative)
         self.step += 1
         return Taken(value, -10 * math.log10(max(value, 1e-12)) if finite else math.nan, len(batch), count, finite)
+
+    def forget_step(self) -> None:
+        """Leave the step at hand out, with all that it has put aside."""
+        self.sink.clear()
+        for _, value in self.field.parameters.named():
+            value.grad = None
+        self.appearance.values.grad = None
+        self.step += 1
 
     @torch.no_grad()
     def _centre(self) -> None:

@@ -1,0 +1,164 @@
+"""First-order meta-learning: a start from which a few steps on new photos go a long way.
+
+An outer step takes some rounds. In a round every expert has one task (a cell of its ground): all trunks, or trunks and
+tables, take inner steps on the tasks' support rays, as `adapt` would; then
+  fomaml   the gradient of the query rays' loss at the adapted weights is the gradient of the start,
+  reptile  the way that the weights went is.
+What experts share is changed by the outer step alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adaptive_nerf.data.episodes import Cell, pixels_of, points_in
+from adaptive_nerf.data.ray_store import RayBatch
+from adaptive_nerf.engine import draws
+from adaptive_nerf.engine.samples import Rays, Samples
+from adaptive_nerf.engine.table_gradients import TableGradients
+from adaptive_nerf.models.appearance import as_taken, codes
+from adaptive_nerf.models.field import Field, radiance
+from adaptive_nerf.pipelines.joint import ROOM, SAMPLES_A_RAY, Joint
+from adaptive_nerf.pipelines.rates import Rates
+
+PHOTOS_A_SIDE = 4  # at most, to adapt on and to score on
+TABLE_RATE_OF_INNER = 1.0  # inner rate of the tables over that of the trunks
+CANDIDATES = 2  # points drawn for a ray that is wanted: not every point is in the picture
+
+
+@dataclass(frozen=True)
+class MetaSettings:
+    algo: str  # fomaml, reptile
+    inner_params: str  # mlp, all
+    inner_steps: int
+    inner_rate: float
+    rounds: int  # tasks an expert and outer step
+    support_rays: int
+    query_rays: int
+
+
+@dataclass(frozen=True)
+class Task:
+    support: Tensor  # pixel numbers
+    query: Tensor
+
+
+def draw_task(joint: Joint, cells: Sequence[Cell], ground_x: float, key: tuple[int, ...],
+              sizes: tuple[int, int]) -> Task:
+    """A cell, and rays to it from photos that are all on one side, support or query. `sizes`: rays of each."""
+    pick = draws.stream(joint.seed, "task", *key)
+    cell = cells[pick % len(cells)]
+    order = torch.argsort(draws.uniform(pick ^ 1, torch.arange(len(cell.photos)))).tolist()
+    photos = [cell.photos[place] for place in order[:2 * PHOTOS_A_SIDE]]
+    return Task(*(_pixels(joint, cell, ground_x, photos[side::2], draws.stream(pick, "points", side), size)
+                  for side, size in enumerate(sizes)))
+
+
+def _pixels(joint: Joint, cell: Cell, ground_x: float, photos: Sequence[int], key: int, count: int) -> Tensor:
+    found = []
+    each = -(-count // len(photos))
+    for place, photo in enumerate(photos):
+        index = torch.arange(2 * CANDIDATES * each) + place * (1 << 20)
+        shares = draws.uniform(key, index).numpy().astype(np.float64).reshape(-1, 2)
+        within = pixels_of(points_in(cell, ground_x, shares), joint.store.photos[photo])
+        found.append(torch.from_numpy(within[within >= 0][:each]) + joint.store.starts[photo])
+    return torch.cat(found)
+
+
+def outer_step(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, settings: MetaSettings,
+               rates: Rates) -> float:
+    """One step of the start. cells: of each slot. Returns the loss on the query rays after the inner steps."""
+    total = 0.0
+    parameters = joint.field.parameters
+    gathered = torch.zeros_like(parameters.trunks)
+    for number in range(settings.rounds):
+        tasks = [draw_task(joint, own, ground_x, (joint.step, slot, number),
+                           (settings.support_rays, settings.query_rays)) for slot, own in enumerate(cells) if own]
+        support, query = (joint.store.rays(torch.cat([getattr(task, side) for task in tasks]))
+                          for side in ("support", "query"))
+        adapted = _adapted(joint, support, settings)
+        total += _score(joint, adapted, query, gathered, settings)
+    parameters.trunks.grad = gathered / settings.rounds
+    for pending in joint.sink.pending:
+        pending.features.div_(settings.rounds)
+    for name in ("heads", "background"):
+        values = getattr(parameters, name)
+        if values.grad is not None:
+            values.grad = values.grad / settings.rounds
+    joint.optimiser.step(parameters, joint.sink, joint.appearance.values, rates)
+    joint.step += 1
+    return total / settings.rounds
+
+
+def _adapted(joint: Joint, support: RayBatch, settings: MetaSettings) -> Field:
+    """The field after the inner steps; what it started from is left as it was."""
+    rays, samples = _marched(joint, support)
+    frozen = joint.field.parameters.map(Tensor.detach)
+    tables = frozen.tables.clone() if settings.inner_params == "all" else frozen.tables
+    field = replace(joint.field, step=joint.sampling.step, parameters=replace(frozen, tables=tables))
+    sink = TableGradients(field.architecture.grid, len(tables), tables.device) \
+        if settings.inner_params == "all" else None
+    features = field.encode(samples)  # once: the tables stay
+    for _ in range(settings.inner_steps):
+        trunks = field.parameters.trunks.detach().requires_grad_()
+        field = replace(field, parameters=replace(field.parameters, trunks=trunks))
+        if sink is not None:
+            learning = replace(field, parameters=replace(field.parameters, tables=tables.requires_grad_()))
+            features = learning.encode(samples, sink)
+        loss = _loss(joint, field, (rays, samples, features), support)
+        (gradient,) = torch.autograd.grad(loss, trunks) if sink is None else _with_tables(loss, trunks)
+        with torch.no_grad():
+            trunks = trunks - settings.inner_rate * gradient
+            if sink is not None:
+                joint.field.engine.scatter(sink)
+                tables.sub_(settings.inner_rate * TABLE_RATE_OF_INNER * sink.total)
+                sink.clear()
+        field = replace(field, parameters=replace(field.parameters, trunks=trunks, tables=tables.detach()))
+    return field
+
+
+def _with_tables(loss: Tensor, trunks: Tensor) -> tuple[Tensor]:
+    """The trunks' gradient, while that of the tables goes into the sink."""
+    loss.backward()
+    if trunks.grad is None:
+        return (torch.zeros_like(trunks),)
+    return (trunks.grad,)
+
+
+def _score(joint: Joint, adapted: Field, query: RayBatch, gathered: Tensor, settings: MetaSettings) -> float:
+    """Add what this round says of the start to the gradients. Returns the query loss."""
+    parameters = joint.field.parameters
+    trunks = adapted.parameters.trunks.detach().requires_grad_()
+    reads = parameters.tables if settings.inner_params == "mlp" else adapted.parameters.tables.requires_grad_()
+    shared = replace(parameters, trunks=trunks, tables=reads)
+    field = replace(adapted, parameters=shared)
+    rays, samples = _marched(joint, query)
+    loss = _loss(joint, field, (rays, samples, field.encode(samples, joint.sink)), query, outer=True)
+    loss.backward()
+    if settings.algo == "reptile":
+        gathered += (parameters.trunks.detach() - trunks.detach()) / max(1, settings.inner_steps)
+    elif trunks.grad is not None:
+        gathered += trunks.grad
+    return float(loss.detach())
+
+
+def _marched(joint: Joint, batch: RayBatch) -> tuple[Rays, Samples]:
+    rays = Rays(batch.origins, batch.directions, joint.near, joint.far)
+    room = int(len(batch) * 2 * max(SAMPLES_A_RAY, joint.sampling.mean_samples) * ROOM)
+    field = replace(joint.field, step=joint.sampling.step)
+    return rays, field.march(rays, room, draws.stream(joint.seed, "meta march", joint.step))
+
+
+def _loss(joint: Joint, field: Field, seen: tuple[Rays, Samples, Tensor], batch: RayBatch,
+          outer: bool = False) -> Tensor:
+    rays, samples, features = seen
+    kind, look = joint.appearance.kind, joint.appearance.values[joint.rows[batch.photos]]
+    look = look if outer else look.detach()
+    found = radiance(field, rays, samples, features, codes(kind, look))
+    error = as_taken(kind, found.colours, look) - batch.colours
+    return error[~samples.dropped].square().mean()

@@ -1,0 +1,193 @@
+"""The operation `train`: a joint phase over all rays, then meta-learning on top; resumed exactly where it was ended.
+
+What it leaves in the job's folder: checkpoints/ (every save_step, `best` by the val photos, `last`), tensorboard/,
+progress.json, result.json. Stopped, killed or out of memory: the next attempt goes on from `last`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.common.run_progress import Result, Run, StopRequested
+from adaptive_nerf.data.episodes import Cell, ground_cells
+from adaptive_nerf.data.partition import Partition
+from adaptive_nerf.data.ray_store import LoadedPhoto
+from adaptive_nerf.data.scene import Scene
+from adaptive_nerf.geometry.boxes import Box
+from adaptive_nerf.jobs.spec import Train
+from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint, save
+from adaptive_nerf.models.checkpoint_store import CheckpointStore
+from adaptive_nerf.models.model import Model
+from adaptive_nerf.pipelines import training_start
+from adaptive_nerf.pipelines.joint import Joint
+from adaptive_nerf.pipelines.meta import MetaSettings, outer_step
+from adaptive_nerf.pipelines.metrics import mean_score
+from adaptive_nerf.pipelines.opening import partition_of, photos_in_memory, scene_of, set_up_arithmetic
+from adaptive_nerf.pipelines.patience import Patience
+from adaptive_nerf.pipelines.pictures import photo_pixels
+from adaptive_nerf.pipelines.rates import Rates, Schedule, rates_of
+from adaptive_nerf.pipelines.scoring import picture_from, score_photos, spread
+from adaptive_nerf.pipelines.trackers import Tracker
+from adaptive_nerf.pipelines.training_plan import Plan
+from adaptive_nerf.pipelines.training_state import model_of, optimiser_files, restore
+
+TELL_EVERY = 10  # steps
+
+
+def train(run: Run[Train]) -> Result:
+    set_up_arithmetic()
+    spec = run.spec
+    scene = scene_of(run)
+    partition = partition_of(spec, scene)
+    photos = photos_in_memory(run, scene.photos, scene)
+    with Tracker(run.out, warn=run.progress.warn) as tracker:
+        training = prepare(run, scene, partition, photos, tracker)
+        return training.go_on()
+
+
+def prepare(run: Run[Train], scene: Scene, partition: Partition, photos: list[LoadedPhoto],
+            tracker: Tracker) -> Training:
+    spec, store = run.spec, CheckpointStore.of_job(run.out)
+    rays = training_start.training_rays(scene, photos)
+    start, earlier = training_start.start_of(run, scene, partition, rays)
+    joint = training_start.joint_for(spec, scene, partition, rays, start)
+    told = start.training if earlier else {}
+    if earlier is not None:
+        restore(joint, earlier)
+    learners = training_start.learners(spec, start, joint)
+    plan = Plan.of_job(spec, start.step - int(told.get("began_at", start.step)), float(told.get("elapsed_s", 0.0)))
+    val = spread([photo for photo in photos if photo.photo.split != "train"], spec.test_batch_size, spec.seed)
+    return Training(run, start, joint, plan, learners, val, store, tracker, began_at=joint.step - plan.done,
+                    ground_x=training_start.ground_x(scene), best_db=float(told.get("best_db", -np.inf)))
+
+
+@dataclass
+class Training:
+    run: Run[Train]
+    start: Model
+    joint: Joint
+    plan: Plan
+    learners: tuple[int, ...]  # expert ids
+    val: list[LoadedPhoto]
+    store: CheckpointStore
+    tracker: Tracker
+    began_at: int
+    ground_x: float
+    best_db: float
+    patience: Patience = field(default_factory=Patience)
+    cells: list[list[Cell]] = field(default_factory=list)  # of each slot, found when meta-learning begins
+    latest: dict[str, float] = field(default_factory=dict)
+
+    def go_on(self) -> Result:
+        spec, rates, schedule = self.run.spec, self._rates(), _schedule(self.run.spec)
+        saved_at = self.joint.step if self.plan.done else -1
+        while not self.plan.finished:
+            if self.run.stop_requested():
+                self._save()
+                raise StopRequested("stopped on request; a checkpoint was written", self._result(stopped=True))
+            self._step(rates.scaled(schedule.factor(self.joint.step - self.began_at, self.plan.progress)))
+            self.plan.done += 1
+            if self.plan.done % spec.eval_step == 0:
+                self._evaluate()
+            if self.plan.done % spec.save_step == 0:
+                self._save()
+                saved_at = self.joint.step
+        if saved_at != self.joint.step or not self.latest:
+            self._evaluate()
+            self._save()
+        return self._result()
+
+    def _step(self, rates: Rates) -> None:
+        is_joint, step = self.plan.is_joint, self.joint.step
+        try:
+            told = self._joint_step(rates) if is_joint else {"query_loss": self._meta_step(rates)}
+        except (MemoryError, RuntimeError) as error:
+            self.patience.make_do_with_less(error, self.joint)
+            return
+        self.patience.look_at(told["loss" if is_joint else "query_loss"], step, rates)
+        if step % TELL_EVERY == 0 or self.plan.finished:
+            self.tracker.scalars(step, {f"{'joint' if is_joint else 'meta'}/{name}": value
+                                        for name, value in told.items()})
+            self._tell({"phase": 0.0 if is_joint else 1.0, **told})
+
+    def _joint_step(self, rates: Rates) -> dict[str, float]:
+        taken = self.joint.take(rates)
+        return {"loss": taken.loss, "train_psnr_db": taken.psnr_db, "rays": float(taken.rays)}
+
+    def _tell(self, metrics: dict[str, float]) -> None:
+        if self.plan.seconds:
+            self.run.progress.step(round(self.plan.elapsed_s, 1), self.plan.seconds, metrics)
+        else:
+            self.run.progress.step(self.plan.done, self.plan.steps, metrics)
+
+    def _meta_step(self, rates: Rates) -> float:
+        spec = self.run.spec
+        if not self.cells:
+            self.cells = self._find_cells()
+        settings = MetaSettings(spec.algo, spec.inner_params, spec.inner_iter, spec.inner_lr, spec.batch_size,
+                                spec.support_rays, spec.query_rays)
+        return outer_step(self.joint, self.cells, self.ground_x, settings, rates)
+
+    def _find_cells(self) -> list[list[Cell]]:
+        boxes = [Box(np.array(box[:3]), np.array(box[3:])) for box in self.joint.field.regions.boxes]
+        cells = ground_cells(boxes, self.ground_x, self.joint.store.photos, self.run.spec.cell_dim)
+        found = [[cell for cell in cells if cell.expert == slot and self.joint.field.experts[slot] in self.learners]
+                 for slot in range(len(boxes))]
+        if not any(found):
+            raise BadData(self.joint.store.photos[0].photo.image_path.parents[2],
+                          "has no piece of ground that two photos see", expected="overlapping photos to meta-learn on")
+        return found
+
+    def _evaluate(self) -> None:
+        if not self.val:
+            return
+        mixture = self.model().mixture("training", self.run.spec.chunk_points)
+        scores = score_photos(mixture, self.val, self.run.stop_requested)
+        mean = mean_score(scores)
+        if mean is None:
+            return
+        self.latest = {"val_psnr_db": mean.neutral.psnr_db,
+                       "val_fitted_db": mean.fitted.psnr_db if mean.fitted else mean.neutral.psnr_db}
+        self.tracker.scalars(self.joint.step, {f"val/{name}": value for name, value in self.latest.items()})
+        picture = picture_from(mixture, self.val[0]).rgb
+        if picture is not None:
+            self.tracker.picture(self.joint.step, f"val/{self.val[0].photo.stem}", photo_pixels(picture))
+        self._tell(self.latest)
+
+    def _save(self) -> Checkpoint:
+        place = self.store.place(self.joint.step)
+        if not place.exists():
+            save(place, self.model(), "train", optimiser_files(self.joint))
+        self.store.point("last", place)
+        score = self.latest.get("val_fitted_db", -np.inf)
+        if score > self.best_db or self.store.pointed("best") is None:
+            self.best_db = max(self.best_db, score)
+            self.store.point("best", place)
+        self.store.prune(self.run.spec.keep)
+        return open_checkpoint(place)
+
+    def model(self) -> Model:
+        told = {"began_at": self.began_at, "elapsed_s": self.plan.elapsed_s, "seed": self.run.spec.seed}
+        if np.isfinite(self.best_db):
+            told["best_db"] = float(self.best_db)
+        return model_of(self.joint, self.start, self.learners, told)
+
+    def _rates(self) -> Rates:
+        rates = rates_of(self.run.spec)
+        if len(self.learners) == len(self.joint.field.experts):
+            return rates
+        return replace(rates, heads=0.0, background=0.0, appearance=0.0)  # what experts share is frozen
+
+    def _result(self, stopped: bool = False) -> Result:
+        path = self.store.pointed("last")
+        artifacts = tuple(str(found.relative_to(self.run.out)) for found in (path,) if found is not None)
+        metrics = {"steps": float(self.plan.done), "seconds": round(self.plan.elapsed_s, 1), **self.latest,
+                   "skipped_steps": float(self.patience.skipped), **({"stopped": 1.0} if stopped else {})}
+        return Result(artifacts, metrics)
+
+
+def _schedule(spec: Train) -> Schedule:
+    return Schedule("constant" if spec.no_scheduler else spec.schedule, spec.decay_factor)
