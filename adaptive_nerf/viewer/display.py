@@ -22,6 +22,7 @@ Bools = npt.NDArray[np.bool_]
 NOTHING = np.array([40, 40, 46], np.uint8)  # where a channel has no value, in every mode but colour
 TONE_LEVELS = 4096
 MOST_NAMED_EXPERTS = 24
+DARKEST_TINT = 0.4  # of an expert's colour, where the picture is black
 SEEN = 0.5  # opacity from which on a pixel shows a surface
 
 
@@ -74,7 +75,7 @@ def shown(frame: Frame, settings: DisplaySettings, scene_frame: SceneFrame, n_ex
         case Mode.NORMAL if frame.normal is not None:
             picture, legend = _normal(frame, frame.normal, scene_frame, hidden)
         case Mode.EXPERT if frame.expert_id is not None:
-            picture, legend = _expert(frame.expert_id, n_experts, hidden)
+            picture, legend = _expert(frame.expert_id, frame.rgb, n_experts, hidden)
         case Mode.COLOUR if frame.rgb is not None:
             return Shown(_colour(frame, frame.rgb, settings, hidden), Legend("Colours as photographed"), hidden)
         case _:
@@ -156,9 +157,14 @@ def _normal(frame: Frame, normal: npt.NDArray[np.float32], scene_frame: SceneFra
     return picture, Legend("Which way a surface faces", patches=faces)
 
 
-def _expert(expert_id: npt.NDArray[np.int16], n_experts: int, hidden: Bools) -> tuple[Bytes, Legend]:
+def _expert(expert_id: npt.NDArray[np.int16], rgb: npt.NDArray[np.float32] | None, n_experts: int,
+            hidden: Bools) -> tuple[Bytes, Legend]:
+    """In the experts' colours, as bright as the picture is there, so that one still knows the place."""
     colours = expert_colours(max(n_experts, int(expert_id.max(initial=-1)) + 1, 1))
     picture = colours[np.clip(expert_id, 0, None)]
+    if rgb is not None:
+        light = DARKEST_TINT + (1 - DARKEST_TINT) * np.clip(np.nan_to_num(rgb), 0, 1).mean(-1, keepdims=True)
+        picture = np.rint(picture * light).astype(np.uint8)
     picture[hidden | (expert_id < 0)] = NOTHING
     named = tuple(((int(red), int(green), int(blue)), f"expert {number}")
                   for number, (red, green, blue) in enumerate(colours[:MOST_NAMED_EXPERTS]))

@@ -19,7 +19,7 @@ from adaptive_nerf.geometry.types import Array
 
 START_FIELD_OF_VIEW_DEG, START_DIP_DEG = 50.0, 48.0
 UP = (0.0, 0.0, 1.0)
-SHOWN_UNITS = 160.0  # the browser's depth ends at 167 units: overlays beyond it are hidden
+START_FARTHEST_UNITS = 104.0  # the browser's depth ends at 167 units: overlays beyond it are hidden
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def start_view(photo_positions: Array, ground_up: float) -> View:
     low, high = photo_positions[:, :2].min(0), photo_positions[:, :2].max(0)
     middle = np.array([*(low + high) / 2, ground_up])
     radius = max(float(np.linalg.norm(high - low)) / 2, 1.0)
-    distance = min(radius / math.tan(fov / 2) * 1.15, SHOWN_UNITS * 0.7)
+    distance = min(radius / math.tan(fov / 2), START_FARTHEST_UNITS)
     dip = math.radians(START_DIP_DEG)
     return View(middle + distance * np.array([0.0, -math.cos(dip), math.sin(dip)]), middle, fov)
 

@@ -69,10 +69,17 @@ def test_a_roof_has_one_colour_from_wherever_it_is_seen(frame_of, camera_above, 
 
 
 def test_experts_have_their_stable_colours(frame, georeferenced):
-    picture = shown(frame, DisplaySettings(Mode.EXPERT), georeferenced, 2)
+    picture = shown(replace(frame, rgb=None), DisplaySettings(Mode.EXPERT), georeferenced, 2)
     assert (picture.rgb[2, 0] == expert_colours(2)[0]).all()
     assert (picture.rgb[2, 5] == expert_colours(2)[1]).all()
     assert [name for _, name in picture.legend.patches] == ["expert 0", "expert 1"]
+
+
+def test_an_experts_colour_is_as_bright_as_the_picture(frame, georeferenced):
+    dark = shown(replace(frame, rgb=frame.rgb * 0), DisplaySettings(Mode.EXPERT), georeferenced, 2).rgb[2, 0]
+    bright = shown(replace(frame, rgb=frame.rgb * 2), DisplaySettings(Mode.EXPERT), georeferenced, 2).rgb[2, 0]
+    assert dark == pytest.approx(0.4 * expert_colours(2)[0], abs=1)
+    assert (bright == expert_colours(2)[0]).all()
 
 
 @pytest.mark.parametrize("mode", [Mode.COLOUR, Mode.DEPTH, Mode.EXPERT])

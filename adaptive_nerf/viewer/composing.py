@@ -1,0 +1,53 @@
+"""One frame, or two of the same view, become what stands in the window: its picture, and its depth for the overlays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptive_nerf.geometry.frames import SceneFrame
+from adaptive_nerf.rendering.types import Frame
+from adaptive_nerf.viewer.comparing import Comparison, difference, of_size, split
+from adaptive_nerf.viewer.display import Bools, DisplaySettings, Shown, depth_range_m, hidden_pixels, shown
+
+FARTHEST_UNITS = 167.0  # the browser's depth ends there
+DEPTH_STEP_UNITS = 256e-5  # a step of the browser's second byte: the last one stays 0, and the file small
+WIDEST_DEPTH = 400  # pixels; it only hides overlays, so half the picture's size will do
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the frames are shown."""
+
+    settings: DisplaySettings = field(default_factory=DisplaySettings)
+    comparison: Comparison = Comparison.OFF
+    edge: float = 0.5  # of the width: the other picture lies left of it
+
+
+def composed(frame: Frame, other: Frame | None, look: Look, scene_frame: SceneFrame, n_experts: int) -> Shown:
+    """`other` is what the frame is compared with: before, or another checkpoint."""
+    if other is None or look.comparison is Comparison.OFF:
+        return shown(frame, look.settings, scene_frame, n_experts)
+    settings = look.settings
+    if settings.depth_range_m is None and frame.depth_m is not None:  # both in the same colours
+        found = depth_range_m(frame.depth_m, hidden_pixels(frame, settings.expert_alone))
+        settings = replace(settings, depth_range_m=found)
+    main = shown(frame, settings, scene_frame, n_experts)
+    before = of_size(shown(other, settings, scene_frame, n_experts).rgb, frame.camera.width, frame.camera.height)
+    if look.comparison is Comparison.SPLIT:
+        return replace(main, rgb=split(before, main.rgb, look.edge))
+    picture, legend = difference(before, main.rgb)
+    return replace(main, rgb=picture, legend=legend)
+
+
+def overlay_depth(frame: Frame, hidden: Bools, metres_per_unit: float) -> npt.NDArray[np.float32] | None:
+    """Depth in viewer units, by which the browser hides overlays behind the picture. [h, w] or coarser"""
+    if frame.depth_m is None:
+        return None
+    every = 2 if frame.camera.width > WIDEST_DEPTH else 1
+    depth_m, hidden = frame.depth_m[::every, ::every], hidden[::every, ::every]
+    units = np.where(hidden, FARTHEST_UNITS, np.clip(np.nan_to_num(depth_m) / metres_per_unit, 0, FARTHEST_UNITS))
+    # A hair above the step, so that no rounding falls to the one below.
+    return (np.rint(units / DEPTH_STEP_UNITS) * DEPTH_STEP_UNITS + 5e-6).astype(np.float32)

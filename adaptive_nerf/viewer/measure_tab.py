@@ -1,0 +1,168 @@
+"""The tab *Measure*: click a place for its coordinates, or two for their distance; keep, name, delete, download."""
+
+from __future__ import annotations
+
+import threading
+from enum import StrEnum
+
+import numpy as np
+import viser
+
+from adaptive_nerf.geometry.frames import FrameName, SceneFrame
+from adaptive_nerf.rendering.types import Quality
+from adaptive_nerf.viewer import kept_measurements
+from adaptive_nerf.viewer.measurements import Enu, Measurement, Measurements, measurement_words, to_csv, to_geojson
+from adaptive_nerf.viewer.picking import Picked
+from adaptive_nerf.viewer.plain_words import escaped, length
+from adaptive_nerf.viewer.screen import Screen
+
+COLOUR = (255, 214, 10)
+KEEPING = "adaptive-nerf-measurements-"
+PATIENCE_S = 3.0
+
+
+class Tool(StrEnum):
+    LOOK = "Off"
+    POINT = "Point"
+    DISTANCE = "Distance"
+
+
+class MeasureTab:
+    """Everything is in ENU metres until it is drawn or told. `job_id` names what the browser keeps."""
+
+    def __init__(self, client: viser.ClientHandle, screen: Screen, frame: SceneFrame, job_id: str):
+        self._client, self._screen, self._frame = client, screen, frame
+        self._key = KEEPING + job_id
+        self._lock = threading.RLock()
+        self._book = Measurements()
+        self._first: tuple[Enu, float] | None = None  # of a distance: where, and how fine
+        self._rows: list[viser.GuiFolderHandle] = []
+        gui = client.gui
+        tool = gui.add_button_group("Click for", tuple(Tool))
+        tool.on_click(lambda _: self._choose(Tool(tool.value)))
+        self._told = gui.add_markdown("")
+        self._list = gui.add_folder("Measured")
+        with gui.add_folder("Download", expand_by_default=True):
+            formats = gui.add_button_group("As", ("GeoJSON", "CSV"), hint="GeoJSON for maps, CSV for spreadsheets.")
+            formats.on_click(lambda _: self._download(formats.value))
+        self._tool = Tool.LOOK
+        self._choose(Tool.LOOK)
+        client.scene.on_click()(self._clicked)
+
+    def restore(self) -> None:
+        """What this browser kept from before."""
+        try:
+            text = self._client.local_storage.get_item(self._key, timeout=PATIENCE_S)
+        except (TimeoutError, RuntimeError):  # the browser keeps nothing, or has gone
+            return
+        with self._lock:
+            if not self._book.items:
+                self._book = kept_measurements.from_text(text)
+                self._redraw()
+
+    def _choose(self, tool: Tool) -> None:
+        with self._lock:
+            self._tool, self._first = tool, None
+            self._told.content = {
+                Tool.LOOK: "Choose *Point* or *Distance*, then click in the picture.",
+                Tool.POINT: "**Click a place in the picture** to read its coordinates.",
+                Tool.DISTANCE: "**Click where the distance begins.**"}[tool]
+
+    def _clicked(self, event: viser.SceneClickEvent) -> None:
+        if self._tool is Tool.LOOK:
+            return
+        picked = self._screen.pick(*event.screen_pos)
+        with self._lock:
+            if picked is None:
+                self._told.content = "Nothing is there: click on the ground or on a building."
+            else:
+                self._take(picked)
+
+    def _take(self, picked: Picked) -> None:
+        east, north, up = picked.enu_m.tolist()
+        here: Enu = (east, north, up)
+        if self._tool is Tool.DISTANCE and self._first is None:
+            self._first = here, picked.grain_m
+            self._told.content = "**Now click where it ends.**"
+            return self._draw_mark("/measured/first", here)
+        if self._tool is Tool.DISTANCE and self._first is not None:
+            start, grain_m = self._first
+            self._first = None
+            self._change(self._book.with_distance(start, here, max(grain_m, picked.grain_m)))
+        else:
+            self._change(self._book.with_point(here, picked.grain_m))
+        item = self._book.items[-1]
+        self._told.content = f"**{escaped(item.name)}**: {escaped(measurement_words(item, self._frame), 400)}\n\n" \
+                             f"{_fineness(item, self._screen)}"
+
+    def _change(self, book: Measurements) -> None:
+        self._book = book
+        self._client.local_storage.set_item(self._key, kept_measurements.as_text(book))
+        self._redraw()
+
+    def _redraw(self) -> None:
+        for row in self._rows:
+            row.remove()
+        self._client.scene.remove_by_name("/measured")
+        self._rows = []
+        with self._list:
+            for index, item in enumerate(self._book.items):
+                self._rows.append(self._add_row(index, item))
+                self._draw(index, item)
+
+    def _add_row(self, index: int, item: Measurement) -> viser.GuiFolderHandle:
+        gui = self._client.gui
+        row = gui.add_folder(None)
+        with row:
+            gui.add_markdown(escaped(measurement_words(item, self._frame), 400))
+            name = gui.add_text("Name", item.name)
+            name.on_update(lambda _: self._rename(index, name.value))
+            gui.add_button("Delete", hint=f"Delete {item.name}").on_click(lambda _: self._delete(index))
+        return row
+
+    def _rename(self, index: int, name: str) -> None:
+        with self._lock:
+            self._book = self._book.renamed(index, name)  # the row keeps the focus: it is not built anew
+            self._client.local_storage.set_item(self._key, kept_measurements.as_text(self._book))
+            self._draw(index, self._book.items[index])
+
+    def _delete(self, index: int) -> None:
+        with self._lock:
+            self._change(self._book.without(index))
+
+    def _draw(self, index: int, item: Measurement) -> None:
+        name = f"/measured/{index}"
+        if item.end_enu_m is None:
+            return self._draw_mark(name, item.start_enu_m, item.name)
+        start, end = (self._viewer_point(place) for place in (item.start_enu_m, item.end_enu_m))
+        self._client.scene.add_line_segments(name, np.stack([start, end])[None], COLOUR, thickness=3.0,
+                                             thickness_units="screen")
+        self._client.scene.add_label(f"{name}/name", f"{item.name}: {length(item.spans_m()[0])}",
+                                     position=(start + end) / 2, anchor="bottom-center")
+        return None
+
+    def _draw_mark(self, name: str, enu_m: Enu, text: str = "") -> None:
+        place = self._viewer_point(enu_m)
+        self._client.scene.add_point_cloud(name, np.zeros((1, 3), np.float32), COLOUR, point_size=0.6,
+                                           point_shape="circle", precision="float32", position=place)
+        if text:
+            self._client.scene.add_label(f"{name}/name", text, position=(0, 0, 0.5), anchor="bottom-center")
+
+    def _viewer_point(self, enu_m: Enu) -> np.ndarray:
+        return self._frame.convert(FrameName.ENU, FrameName.VIEWER).points(np.array(enu_m))
+
+    def _download(self, kind: str) -> None:
+        items = self._book.items
+        if not items:
+            self._told.content = "There is nothing to download yet: measure a point or a distance first."
+            return
+        name, text = ("measured.geojson", to_geojson(items, self._frame)) if kind == "GeoJSON" else \
+            ("measured.csv", to_csv(items, self._frame))
+        self._client.send_file_download(name, text.encode(), save_immediately=True)
+
+
+def _fineness(item: Measurement, screen: Screen) -> str:
+    frame = screen.frame
+    coarse = frame is not None and frame.quality is not Quality.FULL
+    told = f"One pixel of the picture is {length(item.grain_m)} there."
+    return told + (" The picture was still coarse: click again when it is sharp." if coarse else "")

@@ -1,0 +1,120 @@
+"""What is drawn in 3-D over the picture: photos as little cameras, expert boxes, points, north and scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import StrEnum
+
+import numpy as np
+import viser
+
+from adaptive_nerf.data.expert_colours import expert_colours
+from adaptive_nerf.data.partition import Partition
+from adaptive_nerf.data.photos import Photo
+from adaptive_nerf.data.scene import Scene
+from adaptive_nerf.geometry.frames import FrameName
+from adaptive_nerf.geometry.types import Array
+from adaptive_nerf.viewer.overlay_shapes import (
+    box_edges,
+    box_top_centre,
+    north_arrow,
+    round_length_m,
+    scale_bar,
+    split_colour,
+    thinned,
+)
+from adaptive_nerf.viewer.viewpoints import browser_wxyz
+
+FRUSTUM_UNITS = 1.6
+INK = (235, 235, 235)
+BAR_SHARE = 0.3  # of the photographed width
+
+
+class Layer(StrEnum):
+    TRAIN = "Photos used to learn"
+    VAL = "Photos kept for checking"
+    FLIGHTS = "Photos of later flights"
+    EXPERTS = "Boxes of the experts"
+    POINTS = "Points of the survey"
+    NORTH = "North and scale"
+
+    @property
+    def hint(self) -> str:
+        photos = "Each little camera is a photo: click one to fly there."
+        return {Layer.TRAIN: f"Blue. {photos}", Layer.VAL: f"Orange. {photos}", Layer.FLIGHTS: photos,
+                Layer.EXPERTS: "Each part of the area has an expert; its box has its colour.",
+                Layer.POINTS: "Places that were seen in several photos.",
+                Layer.NORTH: "Arrow and bar lie on the ground."}[self]
+
+
+class Overlays:
+    """Of one client. `on_photo` is called with the photo whose little camera was clicked."""
+
+    def __init__(self, api: viser.SceneApi, on_photo: Callable[[Photo], None]):
+        self._api, self._on_photo = api, on_photo
+        self._parents: dict[Layer, viser.FrameHandle] = {}
+
+    def show(self, layer: Layer, visible: bool) -> None:
+        if layer in self._parents:
+            self._parents[layer].visible = visible
+
+    def layers(self) -> list[Layer]:
+        """Those that have something to show."""
+        return list(self._parents)
+
+    def is_shown(self, layer: Layer) -> bool:
+        return self._parents[layer].visible
+
+    def _parent(self, layer: Layer, visible: bool) -> str:
+        name = f"/{layer.name.lower()}"
+        self._parents[layer] = self._api.add_frame(name, show_axes=False, visible=visible)
+        return name
+
+    def add_photos(self, scene: Scene) -> None:
+        flights = sorted(scene.flights)
+        later = [photo for tag in flights for photo in scene.flights[tag]]
+        for layer, photos in ((Layer.TRAIN, list(scene.split("train"))), (Layer.VAL, list(scene.split("val"))),
+                              (Layer.FLIGHTS, later)):
+            if photos:
+                parent = self._parent(layer, True)
+                for index in thinned(len(photos)):
+                    self._add_frustum(parent, photos[index], scene, flights)
+
+    def _add_frustum(self, parent: str, photo: Photo, scene: Scene, flights: list[str]) -> None:
+        camera = photo.camera(scene.frame.metres_per_unit).in_frame(FrameName.VIEWER, scene.frame)
+        frustum = self._api.add_camera_frustum(
+            f"{parent}/{photo.photo_id}", fov=2 * math.atan(camera.height / (2 * camera.fy)),
+            aspect=camera.width / camera.height, scale=FRUSTUM_UNITS, thickness=1.5, thickness_units="screen",
+            color=split_colour(photo.split, flights), wxyz=browser_wxyz(camera.c2w), position=camera.c2w[:, 3],
+            cast_shadow=False, receive_shadow=False)
+        frustum.on_click(lambda _, photo=photo: self._on_photo(photo))
+
+    def add_experts(self, partition: Partition, scene: Scene) -> None:
+        parent = self._parent(Layer.EXPERTS, False)
+        colours = expert_colours(partition.n_experts)
+        for expert, box in enumerate(partition.boxes):
+            red, green, blue = (int(channel) for channel in colours[expert])
+            self._api.add_line_segments(f"{parent}/{expert}", box_edges(box, scene.frame), (red, green, blue),
+                                        thickness=2.5, thickness_units="screen")
+            self._api.add_label(f"{parent}/{expert}/name", f"Expert {expert}",
+                                position=box_top_centre(box, scene.frame), anchor="bottom-center")
+
+    def add_points(self, points_viewer: Array, colours: np.ndarray, point_units: float = 0.25) -> None:
+        """Points [n, 3] with sRGB bytes [n, 3]."""
+        parent = self._parent(Layer.POINTS, True)
+        self._api.add_point_cloud(f"{parent}/all", points_viewer.astype(np.float32), colours, point_size=point_units,
+                                  point_shape="circle", point_shading="flat", precision="float32")
+
+    def add_north_and_scale(self, corner: Array, width_units: float, metres_per_unit: float) -> None:
+        """On the ground, at the south-west corner [3] of what was photographed."""
+        parent = self._parent(Layer.NORTH, True)
+        bar_m = round_length_m(max(width_units * metres_per_unit * BAR_SHARE, 1e-3))
+        bar, arrow = bar_m / metres_per_unit, max(width_units * 0.12, 1.0)
+        foot = corner - np.array([arrow * 0.5, 0.0, 0.0])
+        lines = np.concatenate([scale_bar(corner, bar, bar * 0.08), north_arrow(foot, arrow)])
+        self._api.add_line_segments(f"{parent}/lines", lines, INK, thickness=3.0, thickness_units="screen")
+        self._api.add_label(f"{parent}/bar", f"{bar_m:g} m", position=corner + np.array([bar / 2, 0, bar * 0.1]),
+                            anchor="bottom-center")
+        self._api.add_label(f"{parent}/north", "N", position=foot + np.array([0, arrow * 1.1, 0]),
+                            anchor="bottom-center")

@@ -1,0 +1,78 @@
+"""What stands behind everything in one person's window: the last frame, how it is shown, what it is compared with."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import viser
+
+from adaptive_nerf.geometry.frames import FrameName, SceneFrame
+from adaptive_nerf.rendering.types import Frame
+from adaptive_nerf.viewer.composing import Look, composed, overlay_depth
+from adaptive_nerf.viewer.display import Bytes
+from adaptive_nerf.viewer.legends import Legend
+from adaptive_nerf.viewer.picking import Picked, pick
+
+JPEG_QUALITY = 88
+
+
+class Screen:
+    def __init__(self, api: viser.SceneApi, scene_frame: SceneFrame, n_experts: int):
+        self._api, self._scene_frame, self._n_experts = api, scene_frame, n_experts
+        self._lock = threading.Lock()
+        self._look = Look()
+        self._frame: Frame | None = None
+        self._other: Frame | None = None
+        self._dirty = False
+        self.legend: Legend | None = None
+        self.missing = ""
+
+    @property
+    def frame(self) -> Frame | None:
+        return self._frame
+
+    @property
+    def look(self) -> Look:
+        return self._look
+
+    def take(self, frame: Frame) -> None:
+        with self._lock:
+            self._frame, self._dirty = frame, True
+
+    def take_other(self, frame: Frame | None) -> None:
+        """What it is compared with."""
+        with self._lock:
+            self._other, self._dirty = frame, True
+
+    def set_look(self, **changes: object) -> None:
+        with self._lock:
+            self._look, self._dirty = replace(self._look, **changes), True  # type: ignore[arg-type]
+
+    def set_display(self, **changes: object) -> None:
+        with self._lock:
+            settings = replace(self._look.settings, **changes)  # type: ignore[arg-type]
+            self._look, self._dirty = replace(self._look, settings=settings), True
+
+    def pick(self, u: float, v: float) -> Picked | None:
+        frame = self._frame
+        return pick(frame, u, v, self._scene_frame) if frame is not None else None
+
+    def send_if_changed(self) -> bool:
+        """Draw, where there is something new. True if a picture was sent."""
+        with self._lock:
+            frame, other, look, dirty = self._frame, self._other, self._look, self._dirty
+            self._dirty = False
+        if frame is None or not dirty:
+            return False
+        picture = composed(frame, other, look, self._scene_frame, self._n_experts)
+        self.legend, self.missing = picture.legend, picture.missing
+        units = self._scene_frame.units_to_metres(FrameName.VIEWER)
+        self._api.set_background_image(picture.rgb, format="jpeg", jpeg_quality=JPEG_QUALITY,
+                                       depth=overlay_depth(frame, picture.hidden, units))
+        return True
+
+    def picture(self) -> Bytes | None:
+        """As it stands in the window, without the overlays. [h, w, 3]"""
+        frame, other, look = self._frame, self._other, self._look
+        return composed(frame, other, look, self._scene_frame, self._n_experts).rgb if frame is not None else None

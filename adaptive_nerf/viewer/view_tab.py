@@ -1,0 +1,97 @@
+"""The tab *View*: what is shown, how, and what is drawn over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import viser
+
+from adaptive_nerf.viewer.colour_maps import ColourMap
+from adaptive_nerf.viewer.display import Background, DisplaySettings, Mode
+from adaptive_nerf.viewer.legends import legend_html
+from adaptive_nerf.viewer.overlays import Overlays
+from adaptive_nerf.viewer.screen import Screen
+from adaptive_nerf.viewer.wishes import Wish
+
+ALL_EXPERTS = "All experts"
+MODE_HINT = ("Colour: as photographed. Depth: how far away. Opacity: how solid the model is there. "
+             "Normals: which way surfaces face. Expert: which part of the model shows it.")
+MOST_STOPS, GAMMAS, FARTHEST_M = 4.0, (0.4, 3.0), 10_000.0
+
+
+class ViewTab:
+    """`wish` is read by whoever asks for pictures; `changed` is called when they must be asked for anew."""
+
+    def __init__(self, gui: viser.GuiApi, screen: Screen, n_experts: int, changed: Callable[[], None]):
+        self._gui, self._screen, self._changed = gui, screen, changed
+        self.wish = Wish.AUTO
+        mode = gui.add_dropdown("Show", [mode.value for mode in Mode], initial_value=Mode.COLOUR.value, hint=MODE_HINT)
+        mode.on_update(lambda _: screen.set_display(mode=Mode(mode.value)))
+        if n_experts > 1:
+            self._add_experts(n_experts)
+        wish = gui.add_dropdown("Quality", [wish.value for wish in Wish], initial_value=Wish.AUTO.value,
+                                hint="Automatic: coarse at once, then finer. Fast: for slow computers. "
+                                     "Best: every pixel of your window, which takes longer.")
+        wish.on_update(lambda _: self._wish_for(Wish(wish.value)))
+        self._legend = gui.add_html("")
+
+    def _add_experts(self, n_experts: int) -> None:
+        names = [ALL_EXPERTS, *(f"Only expert {expert}" for expert in range(n_experts))]
+        expert = self._gui.add_dropdown("Experts", names, initial_value=ALL_EXPERTS,
+                                        hint="The model is made of experts, one for each part of the area. "
+                                             "One alone hides what the others show.")
+        expert.on_update(lambda _: self._screen.set_display(
+            expert_alone=None if expert.value == ALL_EXPERTS else names.index(expert.value) - 1))
+
+    def _wish_for(self, wish: Wish) -> None:
+        self.wish = wish
+        self._changed()
+
+    def add_ways(self, overview: Callable[[], None], from_above: Callable[[], None]) -> None:
+        ways = self._gui.add_button_group("Go to", ("Overview", "From above"))
+        ways.on_click(lambda _: (overview if ways.value == "Overview" else from_above)())
+
+    def add_layers(self, overlays: Overlays) -> None:
+        with self._gui.add_folder("Drawn over the picture"):
+            for layer in overlays.layers():
+                box = self._gui.add_checkbox(layer.value, overlays.is_shown(layer), hint=layer.hint)
+                box.on_update(lambda _, box=box, layer=layer: overlays.show(layer, box.value))
+
+    def add_fine_tuning(self) -> None:
+        gui, screen, usual = self._gui, self._screen, DisplaySettings()
+        with gui.add_folder("Colours and brightness", expand_by_default=False):
+            exposure = gui.add_slider("Brightness", -MOST_STOPS, MOST_STOPS, 0.25, usual.exposure_stops,
+                                      hint="In steps of the lens: +1 is twice the light.")
+            exposure.on_update(lambda _: screen.set_display(exposure_stops=float(exposure.value)))
+            gamma = gui.add_slider("Gamma", *GAMMAS, 0.1, usual.gamma, hint="More than 1 brightens the shadows.")
+            gamma.on_update(lambda _: screen.set_display(gamma=float(gamma.value)))
+            background = gui.add_dropdown("Background", [one.value for one in Background],
+                                          initial_value=usual.background.value)
+            background.on_update(lambda _: screen.set_display(background=Background(background.value)))
+            colours = gui.add_dropdown("Colour map", [one.value for one in ColourMap],
+                                       initial_value=usual.colour_map.value, hint="Of depth and opacity.")
+            colours.on_update(lambda _: screen.set_display(colour_map=ColourMap(colours.value)))
+            self._add_depth_range()
+
+    def _add_depth_range(self) -> None:
+        gui = self._gui
+        automatic = gui.add_checkbox("Depth range by itself", True, hint="Nearest and farthest of what is seen.")
+        near = gui.add_number("Nearest (m)", 0.0, min=0.0, max=FARTHEST_M, step=1.0, disabled=True)
+        far = gui.add_number("Farthest (m)", 200.0, min=0.0, max=FARTHEST_M, step=1.0, disabled=True)
+
+        def changed(_: object) -> None:
+            near.disabled = far.disabled = automatic.value
+            low, high = sorted((float(near.value), float(far.value)))
+            self._screen.set_display(depth_range_m=None if automatic.value else (low, max(high, low + 0.01)))
+
+        for widget in (automatic, near, far):
+            widget.on_update(changed)
+
+    def tick(self) -> None:
+        """Show the legend of what stands in the window."""
+        legend = self._screen.legend
+        told = legend_html(legend) if legend is not None else ""
+        if self._screen.missing:
+            told = legend_html(legend) + f'<div>{self._screen.missing}</div>' if legend else self._screen.missing
+        if told != self._legend.content:
+            self._legend.content = told

@@ -1,0 +1,42 @@
+"""The town's mesh as the model of a prepared scene: truth in every channel, experts by the nearest centroid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from adaptive_nerf.data.partition import Partition
+from adaptive_nerf.geometry.cameras import Camera
+from adaptive_nerf.geometry.frames import FrameName, SceneFrame, local_frame
+from adaptive_nerf.geometry.rays import camera_rays
+from adaptive_nerf.rendering.types import Frame, Output, Quality, never_cancelled
+from adaptive_nerf.synth.renderer import MeshRenderer
+from adaptive_nerf.synth.town import REFERENCE
+from adaptive_nerf.synth.world import World
+
+
+class TownRenderer:
+    """The scene has its own East, North, Up; the town has another: cameras go from one to the other by ECEF."""
+
+    def __init__(self, world: World, frame: SceneFrame, partition: Partition | None, version: str = "town"):
+        self._mesh = MeshRenderer(world, local_frame(REFERENCE), version)
+        self._frame, self._partition = frame, partition
+
+    def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
+               cancelled: Callable[[], bool] = never_cancelled) -> Frame:
+        camera = camera if quality is Quality.FULL else camera.scaled(quality.scale)
+        made = self._mesh.render(camera.in_frame(FrameName.ECEF, self._frame), outputs | {Output.DEPTH}, Quality.FULL,
+                                 cancelled)
+        made = replace(made, camera=camera, quality=quality)
+        if Output.EXPERT in outputs and self._partition is not None:
+            made = replace(made, expert_id=self._experts(made))
+        return made.only(outputs)
+
+    def _experts(self, made: Frame) -> np.ndarray:
+        rays = camera_rays(made.camera.in_frame(FrameName.SCENE, self._frame))
+        depth = made.depth_m.ravel() / self._frame.metres_per_unit
+        places = rays.at(np.nan_to_num(depth) / rays.forward)
+        gaps = ((places[:, None, 1:] - self._partition.centroids[None, :, 1:]) ** 2).sum(-1)
+        return np.where(np.isfinite(depth), gaps.argmin(-1), -1).reshape(made.depth_m.shape).astype(np.int16)
