@@ -70,7 +70,7 @@ def start_view(photo_positions: Array, ground_up: float) -> View:
     low, high = photo_positions[:, :2].min(0), photo_positions[:, :2].max(0)
     middle = np.array([*(low + high) / 2, ground_up])
     radius = max(float(np.linalg.norm(high - low)) / 2, 1.0)
-    distance = min(radius / math.tan(fov / 2), START_FARTHEST_UNITS)
+    distance = min(radius / math.tan(fov / 2) * 1.15, START_FARTHEST_UNITS)
     dip = math.radians(START_DIP_DEG)
     return View(middle + distance * np.array([0.0, -math.cos(dip), math.sin(dip)]), middle, fov)
 

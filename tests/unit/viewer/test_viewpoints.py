@@ -54,7 +54,7 @@ def test_the_first_view_has_everything_in_the_window(east, north):
     local = (ground - pose[:, 3]) @ pose[:, :3]
     reach = np.abs(local[:, :2] / -local[:, 2:]).max()
     assert np.linalg.norm(view.position - view.look_at) <= START_FARTHEST_UNITS + 1e-9
-    if math.hypot(east, north) < 80:
+    if math.hypot(east, north) < 75:
         assert reach <= math.tan(view.fov_rad / 2)
 
 
