@@ -59,20 +59,24 @@ class OccupancyGrids:
         """Raise the maxima of the samples' cells. What is far below the threshold changes nothing and is skipped."""
         count = int(samples.count)
         worth = (relative[:count] > THRESHOLD / 2).nonzero()[:, 0]
-        slots, local = samples.slots[worth].long(), samples.local[worth]
-        first, blocks, cells = self._slots
-        most = blocks[slots] * BLOCK - 1
-        cell = torch.minimum((local * cells[slots][:, None]).long(), most)
-        block, inner = cell // BLOCK, cell % BLOCK
-        of_slot = blocks[slots]
-        word = first[slots] + (block[:, 0] * of_slot[:, 1] + block[:, 1]) * of_slot[:, 2] + block[:, 2]
-        index = word * WORD + inner[:, 0] * BLOCK * BLOCK + inner[:, 1] * BLOCK + inner[:, 2]
+        index = self.cells(samples.slots[worth], samples.local[worth])
         value = (relative[worth].clamp(max=1) * 255).round().to(torch.uint8)
         self.maxima.scatter_reduce_(0, index, value, "amax")
 
+    def cells(self, slots: Tensor, local: Tensor) -> Tensor:
+        """Where the maxima of the cells of places lie. [n], [n, 3] -> [n] int64"""
+        slots = slots.long()
+        first, blocks, cells = self._slots
+        most = blocks[slots] * BLOCK - 1
+        cell = torch.minimum((local * cells[slots][:, None]).long().clamp(min=0), most)
+        block, inner = cell // BLOCK, cell % BLOCK
+        of_slot = blocks[slots]
+        word = first[slots] + (block[:, 0] * of_slot[:, 1] + block[:, 1]) * of_slot[:, 2] + block[:, 2]
+        return word * WORD + inner[:, 0] * BLOCK * BLOCK + inner[:, 1] * BLOCK + inner[:, 2]
+
     @torch.no_grad()
-    def rebuild(self, decay: float) -> None:
-        """Let all maxima decay, and set the bits anew."""
+    def rebuild(self, decay: float, floor: Tensor | None = None) -> None:
+        """Let all maxima decay, and set the bits anew; those of the floor [n_words] stay set."""
         kept = torch.arange(256, dtype=torch.float32).mul(decay).floor().to(torch.uint8)
         above = self.maxima > int(THRESHOLD * 255)
         self.maxima.copy_(kept.to(self.maxima.device)[self.maxima.int()])
@@ -81,6 +85,8 @@ class OccupancyGrids:
         for slot, blocks in enumerate(self.occupancy.blocks):
             part = slice(*self.occupancy.first_words[slot:slot + 2])
             self.occupancy.words[part] = grown(words[part].view(blocks)).flatten()
+        if floor is not None:
+            self.occupancy.words.bitwise_or_(floor)
 
     def only(self, slots: Collection[int]) -> OccupancyGrids:
         """With nothing to see in the other slots."""

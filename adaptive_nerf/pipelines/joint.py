@@ -89,7 +89,7 @@ class Joint:
     seed: int
     near: float = 0.0  # scene units
     far: float = math.inf
-    learns_occupancy: bool = True
+    floor: Tensor | None = None  # occupancy bits that stay, whatever is seen: of a model that only absorbs a flight
     step: int = 0
     sink: TableGradients = field(init=False)
 
@@ -110,9 +110,12 @@ class Joint:
         return self.store.rays(self.pool[draws.below(draws.stream(self.seed, "pixels", self.step), index,
                                                      len(self.pool))])
 
+    def rays_of(self, batch: RayBatch) -> Rays:
+        return Rays(batch.origins, batch.directions, self.near, self.far)
+
     def learn(self, batch: RayBatch, rates: Rates) -> Taken:
         now = replace(self.field, step=self.sampling.step)
-        rays = Rays(batch.origins, batch.directions, self.near, self.far)
+        rays = self.rays_of(batch)
         samples = now.march(rays, self.sampling.capacity, draws.stream(self.seed, "march", self.step))
         look = self.appearance.values[self.rows[batch.photos]]
         seen = radiance(now, rays, samples, now.encode(samples, self.sink), codes(self.appearance.kind, look))
@@ -127,7 +130,7 @@ class Joint:
             self._centre()
         else:
             self.sink.clear()
-        self.sampling.saw(count / max(1, int(kept.sum())), self.learns_occupancy)
+        self.sampling.saw(count / max(1, int(kept.sum())), adjust=self.floor is None)
         self._observe(samples, seen.composited.relative)
         self.step += 1
         return Taken(value, -10 * math.log10(max(value, 1e-12)) if finite else math.nan, len(batch), count, finite)
@@ -143,13 +146,12 @@ class Joint:
     @torch.no_grad()
     def _centre(self) -> None:
         """The mean look of the photos is the neutral one: no scale, no offset."""
-        if self.learns_occupancy:
+        if self.floor is None:
             self.appearance.values.sub_(self.appearance.values.mean(0))
 
     def _observe(self, samples: Any, relative: Tensor) -> None:
-        if not self.learns_occupancy:
-            return
         if self.step % OBSERVE_EVERY == 0:
             self.field.grids.observe(samples, relative)
         if (self.step + 1) % REBUILD_EVERY == 0:
-            self.field.grids.rebuild(EARLY_DECAY if self.step < EARLY_REBUILDS_END else DECAY)
+            early = self.step < EARLY_REBUILDS_END or self.floor is not None
+            self.field.grids.rebuild(EARLY_DECAY if early else DECAY, self.floor)

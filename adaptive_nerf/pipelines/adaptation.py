@@ -1,0 +1,151 @@
+"""The operation `adapt`: a checkpoint absorbs the photos of a later flight, and is saved as a new version.
+
+The job's checkpoints/ then hold the base too (as links): going back to it is the undo. Only the experts that the photos
+touch are written anew.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.common.run_progress import Result, Run, StopRequested
+from adaptive_nerf.data.ray_store import LoadedPhoto
+from adaptive_nerf.data.scene import Scene
+from adaptive_nerf.jobs.spec import Adapt, Eval
+from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint, save
+from adaptive_nerf.models.checkpoint_store import CheckpointStore
+from adaptive_nerf.models.model import Model
+from adaptive_nerf.pipelines.adapter import Adapter, AdaptSettings
+from adaptive_nerf.pipelines.opening import (
+    checkpoint_of,
+    device_of,
+    flight_photos,
+    photos_in_memory,
+    scene_of,
+    set_up_arithmetic,
+)
+from adaptive_nerf.pipelines.patience import Patience
+from adaptive_nerf.pipelines.rates import rates_of
+from adaptive_nerf.pipelines.trackers import Tracker
+
+OLD_PHOTOS = 32  # in memory, for replay
+Item = TypeVar("Item")
+
+
+def adapt(run: Run[Adapt]) -> Result:
+    set_up_arithmetic()
+    scene = scene_of(run)
+    base, model = base_of(run, scene)
+    new = photos_to_absorb(run, scene)
+    with Tracker(run.out, warn=run.progress.warn) as tracker:
+        adapter = Adapter(model, new, old_photos(run, scene), settings_of(run.spec, scene), run.stop_requested)
+        return Adaptation(run, base, adapter, tracker).go_on()
+
+
+@dataclass
+class Adaptation:
+    run: Run[Adapt]
+    base: Checkpoint
+    adapter: Adapter
+    tracker: Tracker
+
+    def go_on(self) -> Result:
+        spec, store = self.run.spec, CheckpointStore.of_job(self.run.out)
+        _keep_base(store, self.base)
+        patience, began, taken = Patience(), time.monotonic(), None
+        steps = max(spec.tto)
+        rates = self.adapter.settings.rates
+        while not self._finished(steps, time.monotonic() - began):
+            if self.run.stop_requested():
+                self._save(store)
+                raise StopRequested("stopped on request; a checkpoint was written",
+                                    self._result(time.monotonic() - began, math.nan))
+            taken = self.adapter.step()
+            patience.look_at(taken.loss, self.adapter.steps, rates)
+            self.tracker.scalars(self.adapter.steps, {"adapt/loss": taken.loss, "adapt/psnr_db": taken.psnr_db})
+            done, of = (time.monotonic() - began, spec.seconds) if spec.seconds else (self.adapter.steps, steps)
+            self.run.progress.step(done, of, {"loss": taken.loss, "train_psnr_db": taken.psnr_db})
+            if self.adapter.steps in spec.tto:
+                self._save(store)
+        took_s = time.monotonic() - began
+        self._save(store)
+        return self._result(took_s, taken.psnr_db if taken else math.nan)
+
+    def _finished(self, steps: int, took_s: float) -> bool:
+        return took_s >= self.run.spec.seconds if self.run.spec.seconds else self.adapter.steps >= steps
+
+    def _save(self, store: CheckpointStore) -> None:
+        save_version(store, self.adapter, self.base, self.run.spec.batch)
+
+    def _result(self, took_s: float, psnr_db: float) -> Result:
+        told = {"steps": float(self.adapter.steps), "seconds": round(took_s, 2),
+                "touched_experts": float(len(self.adapter.touched)), "psnr_db": psnr_db}
+        place = CheckpointStore.of_job(self.run.out).pointed("last")
+        artifacts = (str(place.relative_to(self.run.out)),) if place else ()
+        return Result(artifacts, {name: value for name, value in told.items() if math.isfinite(value)})
+
+
+def save_version(store: CheckpointStore, adapter: Adapter, base: Checkpoint, batch: str) -> Checkpoint:
+    """The model as it stands, as `last` and `best`; untouched experts are links to the base's files."""
+    place = store.place(base.manifest.step + adapter.steps)
+    if place.exists():
+        return open_checkpoint(place)
+    model = adapter.model(batch, base.digest)
+    untouched = [expert for expert in model.field.experts if expert not in adapter.touched]
+    saved = save(place, model, "adapt", base=base, unchanged=untouched)
+    for name in ("last", "best"):
+        store.point(name, place)
+    return saved
+
+
+def base_of(run: Run[Adapt] | Run[Eval], scene: Scene) -> tuple[Checkpoint, Model]:
+    base = checkpoint_of(run, scene)
+    model = base.load(device=device_of(run.spec))
+    margin = run.spec.boundary_margin
+    regions = model.field.regions
+    regions = replace(regions, routing=run.spec.routing,
+                      margin=regions.margin if margin is None else min(max(1.0, margin), regions.margin))
+    return base, replace(model, field=replace(model.field, regions=regions))
+
+
+def photos_to_absorb(run: Run[Adapt] | Run[Eval], scene: Scene) -> list[LoadedPhoto]:
+    photos = photos_in_memory(run, flight_photos(scene, run.spec.batch), scene)
+    if not photos:
+        raise BadData(scene.root / "val", "holds no photos", expected="photos to adapt on, or a flight in `batch`")
+    return photos
+
+
+def old_photos(run: Run[Adapt] | Run[Eval], scene: Scene) -> list[LoadedPhoto]:
+    """Some of those that were trained on, evenly over the flight."""
+    if run.spec.replay <= 0:
+        return []
+    train = scene.split("train")
+    return photos_in_memory(run, evenly(train, OLD_PHOTOS), scene)
+
+
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
+    if len(items) <= count:
+        return list(items)
+    return [items[int(place * len(items) / count)] for place in range(count)]
+
+
+def settings_of(spec: Adapt | Eval, scene: Scene) -> AdaptSettings:
+    units = scene.frame.metres_per_unit
+    rays = spec.support_rays if isinstance(spec, Eval) or spec.rays is None else min(spec.rays, spec.support_rays)
+    samples = 65_536 if isinstance(spec, Eval) else spec.samples
+    return AdaptSettings(rates_of(spec), rays, spec.replay, spec.seed, spec.optimizer, samples, spec.near / units,
+                         math.inf if spec.far is None else spec.far / units)
+
+
+def _keep_base(store: CheckpointStore, base: Checkpoint) -> None:
+    """The state before, beside the new one: the way back."""
+    place = store.place(base.manifest.step)
+    if not place.exists():
+        model = base.load()
+        save(place, replace(model, lineage=model.lineage), base.manifest.kind, base=base, unchanged=base.experts)
+        store.point("last", place)

@@ -1,0 +1,124 @@
+"""Test-time optimisation: a model absorbs new photos step by step. Used by adapt, by eval, and live by the viewer.
+
+Only the experts that the photos touch and the photos' own appearance change; what experts share never does. Each step
+is a function of its number alone, so the state after 64 steps is the same whether 64 or 128 were asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import torch
+from torch import Tensor
+
+from adaptive_nerf.data.ray_store import LoadedPhoto, RayBatch, RayStore
+from adaptive_nerf.engine import draws
+from adaptive_nerf.engine.engines import engine
+from adaptive_nerf.models.model import Lineage, Model
+from adaptive_nerf.pipelines.disagreement import FirstLook, first_looks, open_cells
+from adaptive_nerf.pipelines.joint import Joint, Sampling, Taken
+from adaptive_nerf.pipelines.optimiser import Kind, Optimiser
+from adaptive_nerf.pipelines.rates import Rates
+from adaptive_nerf.pipelines.replay import replay_pool
+from adaptive_nerf.rendering.types import never_cancelled
+
+WARM_UP_STEPS = 8
+ROOM_A_RAY = 48  # samples, on average
+TOUCHED_SHARE = 1e-3  # of the new photos' samples: fewer do not count as touching an expert
+PROBED_RAYS = 4096
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    rates: Rates
+    rays: int  # a step
+    replay: float  # share of them from old photos
+    seed: int
+    kind: Kind = "adam"
+    samples: int = 65_536  # most, a step
+    near: float = 0.0  # scene units
+    far: float = math.inf
+
+
+class Adapter:
+    """`old` are photos that the base was trained on, some of them, for replay."""
+
+    def __init__(self, base: Model, new: Sequence[LoadedPhoto], old: Sequence[LoadedPhoto], settings: AdaptSettings,
+                 stopped: Callable[[], bool] = never_cancelled):
+        self.base, self.settings, self.new = base, settings, tuple(new)
+        self.looks: list[FirstLook] = first_looks(base.mixture("before"), new, stopped)
+        self._old = tuple(old) if settings.replay > 0 else ()
+        self.joint = self._begin()
+        self.touched = self._touched()
+        self.joint.optimiser.active = torch.tensor([float(expert in self.touched) for expert in base.field.experts])
+        everything, places = self.joint.store, range(len(new), len(new) + len(self._old))
+        units = base.scene_frame.metres_per_unit
+        self.replayed = replay_pool(base.field, everything, places, self.looks, settings.seed, units)
+        self.steps = 0
+
+    def step(self) -> Taken:
+        warm = min(1.0, (self.steps + 1) / WARM_UP_STEPS)
+        taken = self.joint.learn(self._draw(), self.settings.rates.scaled(warm))
+        self.steps += 1
+        return taken
+
+    def model(self, batch: str = "", base_digest: str = "") -> Model:
+        """As it stands now; later steps do not change what is handed out."""
+        joint, base = self.joint, self.base
+        field = replace(joint.field, parameters=joint.field.parameters.copied(), grids=joint.field.grids.copied(),
+                        step=base.field.step)
+        appearance = replace(joint.appearance, values=joint.appearance.values.detach().clone())
+        lineage = Lineage(base_digest, "adapt", batch, self.steps, datetime.now(UTC).isoformat(timespec="seconds"))
+        return replace(base, field=field, appearance=appearance,
+                       lineage=(*base.lineage, lineage)).trained(self.touched, self.steps)
+
+    def live_model(self) -> Model:
+        """The same without a copy: it goes on changing with every step."""
+        field = replace(self.joint.field, parameters=self.joint.field.parameters.map(Tensor.detach),
+                        step=self.base.field.step)
+        return replace(self.base, field=field)
+
+    def _begin(self) -> Joint:
+        base, settings = self.base, self.settings
+        parameters = base.field.parameters.copied()
+        grids = base.field.grids.copied()
+        grids.maxima.zero_()
+        floor = base.field.grids.occupancy.words
+        open_cells(grids, self.looks, base.scene_frame.metres_per_unit)
+        store = RayStore((*self.new, *self._old))
+        appearance = base.appearance.with_photos(store.photo_ids)
+        appearance = replace(appearance, values=appearance.values.clone())
+        optimiser = Optimiser.of(engine(parameters.device), settings.kind, parameters, appearance.values)
+        told = {**base.training["sampling"], "samples": min(settings.samples, settings.rays * ROOM_A_RAY)}
+        sampling = Sampling(**told)
+        sampling.stretch = base.field.step / sampling.finest
+        field = replace(base.field, parameters=parameters, grids=grids)
+        pool = store.pool(range(len(self.new)))
+        return Joint(field, appearance, store, pool, optimiser, sampling, settings.seed, settings.near, settings.far,
+                     floor=floor)
+
+    def _touched(self) -> tuple[int, ...]:
+        """Ids of the experts that the rays of the new photos pass through."""
+        index = torch.arange(PROBED_RAYS)
+        pool, key = self.joint.pool, draws.stream(self.settings.seed, "touched")
+        batch = self.joint.store.rays(pool[draws.below(key, index, len(pool))])
+        rays = self.joint.rays_of(batch)
+        field = replace(self.joint.field, step=self.joint.sampling.step)
+        slots = field.march(rays, PROBED_RAYS * ROOM_A_RAY).slots
+        shares = torch.bincount(slots.long(), minlength=len(self.base.field.experts)) / max(1, len(slots))
+        return tuple(expert for expert, share in zip(self.base.field.experts, shares.tolist(), strict=True)
+                     if share > TOUCHED_SHARE)
+
+    def _draw(self) -> RayBatch:
+        """Rays of the new photos, and of old ones where the new ones do not see."""
+        n_old = round(self.settings.rays * self.settings.replay) if len(self.replayed) else 0
+        parts = []
+        for purpose, pool, count in (("new", self.joint.pool, self.settings.rays - n_old),
+                                     ("old", self.replayed, n_old)):
+            if count:
+                key = draws.stream(self.settings.seed, f"adapt {purpose}", self.steps)
+                parts.append(pool[draws.below(key, torch.arange(count), len(pool))].long())
+        return self.joint.store.rays(torch.cat(parts))

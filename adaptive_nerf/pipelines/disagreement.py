@@ -1,0 +1,106 @@
+"""Where new photos contradict a model: there, room is made for what it does not know yet.
+
+Training has emptied every cell in which nothing was seen: also the inside of a house that has now collapsed, and the
+air where rubble lies today. Samples are taken in cells with a bit alone: without this nothing new could appear there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from adaptive_nerf.data.ray_store import LoadedPhoto
+from adaptive_nerf.engine.reference_march import routed
+from adaptive_nerf.geometry.boxes import Box, slab_interval
+from adaptive_nerf.geometry.rays import camera_rays
+from adaptive_nerf.models.mixture import Mixture
+from adaptive_nerf.models.occupancy import OccupancyGrids
+from adaptive_nerf.rendering.types import Frame, Output, Quality, never_cancelled
+
+OUTPUTS = frozenset({Output.RGB, Output.DEPTH})
+LARGEST_KNOWN_ERROR = 0.1  # of a colour from 0 to 1, after the exposure is fitted: more is news
+REACH_M = 12.0  # before and behind the surface: a storey or three
+START = 0.45  # of the cells that are opened; without use they close again after some rebuilds
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """The model's own picture of what a new photo shows, small."""
+
+    photo: LoadedPhoto
+    frame: Frame
+
+
+def first_looks(mixture: Mixture, photos: Sequence[LoadedPhoto],
+                stopped: Callable[[], bool] = never_cancelled) -> list[FirstLook]:
+    return [FirstLook(photo, mixture.render(photo.camera, OUTPUTS, Quality.DRAFT, stopped)) for photo in photos]
+
+
+def open_cells(grids: OccupancyGrids, looks: Sequence[FirstLook], metres_per_unit: float) -> int:
+    """Set the bits around what the photos contradict. Returns how many rays that were."""
+    box = Box(np.array(grids.regions.bounds[:3]), np.array(grids.regions.bounds[3:]))
+    found = [_surprising_places(look, box, grids.occupancy.cell, metres_per_unit) for look in looks]
+    places = torch.from_numpy(np.concatenate([place for place, _ in found]))
+    if len(places):
+        _set(grids, places)
+    return sum(count for _, count in found)
+
+
+def _surprising_places(look: FirstLook, box: Box, cell: float, metres_per_unit: float) -> tuple[Floats, int]:
+    """Points on the rays of contradicted pixels, a cell apart. -> [n, 3], the number of rays"""
+    frame, camera = look.frame, look.frame.camera
+    rays = camera_rays(camera)
+    wrong = _errors(look).ravel() > LARGEST_KNOWN_ERROR
+    near, far, hits = slab_interval(rays.origins, rays.directions, box)
+    depth_m = frame.depth_m.ravel() if frame.depth_m is not None else np.full(len(rays), np.nan)
+    surface = np.where(np.isfinite(depth_m), depth_m / metres_per_unit / rays.forward, far)  # nothing: the far wall
+    wrong &= hits
+    reach = REACH_M / metres_per_unit
+    steps = np.arange(-reach, reach + cell, cell)
+    t = surface[wrong, None] + steps
+    inside = (t > near[wrong, None]) & (t < far[wrong, None])
+    points = rays.origins[wrong, None] + t[..., None] * rays.directions[wrong, None]
+    return points[inside], int(wrong.sum())
+
+
+def _errors(look: FirstLook) -> npt.NDArray[np.float32]:
+    """Largest error of a channel, after scale and offset per channel are fitted; 0 where there is no picture."""
+    small = look.frame.camera
+    height, width = look.photo.valid.shape
+    rows = ((np.arange(small.height) + 0.5) * height / small.height).astype(int)
+    columns = ((np.arange(small.width) + 0.5) * width / small.width).astype(int)
+    valid = look.photo.valid[rows[:, None], columns]
+    real, seen = _shrunk(look.photo.colours, small.height, small.width), np.asarray(look.frame.rgb)
+    error = np.zeros(valid.shape, np.float32)
+    if valid.sum() < 2:
+        return error
+    for channel in range(3):
+        scale, offset = np.polyfit(seen[..., channel][valid], real[..., channel][valid], 1) \
+            if np.ptp(seen[..., channel][valid]) > 1e-3 else (1.0, 0.0)
+        error = np.maximum(error, np.abs(seen[..., channel] * scale + offset - real[..., channel]))
+    return np.where(valid, error, 0)
+
+
+def _shrunk(picture: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
+    """Means over the area of the small pixels. [H, W, 3] -> [height, width, 3]"""
+    small = torch.nn.functional.interpolate(torch.from_numpy(picture).permute(2, 0, 1)[None], (height, width),
+                                            mode="area")
+    return small[0].permute(1, 2, 0).numpy()
+
+
+def _set(grids: OccupancyGrids, places: torch.Tensor) -> None:
+    """Open the cells of every slot that has a say at the places [n, 3]."""
+    regions = grids.regions
+    say = routed(places, regions) > 0  # [n, n_slots]
+    for slot, (box, side) in enumerate(zip(regions.boxes, regions.sides, strict=True)):
+        own = places[say[:, slot]]
+        if len(own):
+            local = ((own - places.new_tensor(box[:3])) / side).float()
+            cells = grids.cells(torch.full((len(own),), slot, dtype=torch.int64), local)
+            grids.maxima[cells] = torch.maximum(grids.maxima[cells], torch.tensor(round(START * 255)).to(torch.uint8))
+    grids.rebuild(1.0, grids.occupancy.words.clone())

@@ -1,0 +1,72 @@
+"""Against forgetting: rays of old photos that lead to places which the new photos do not see.
+
+Where the new photos do see, they rule, whatever the old ones showed. A place is where the model from before meets a
+surface; a new photo sees it if nothing of the old world stands before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from adaptive_nerf.data.ray_store import RayStore
+from adaptive_nerf.engine import draws
+from adaptive_nerf.engine.samples import Rays
+from adaptive_nerf.models.field import Field, radiance
+from adaptive_nerf.models.surface import distances
+from adaptive_nerf.pipelines.disagreement import FirstLook
+
+CANDIDATES = 32_768
+CHUNK = 4096
+SLACK_M, SLACK_SHARE = 1.0, 0.02  # how much farther than the nearest surface still counts as seen
+ROOM_A_RAY = 96
+Floats = npt.NDArray[np.float64]
+
+
+def replay_pool(field: Field, store: RayStore, old: Sequence[int], looks: Sequence[FirstLook], seed: int,
+                metres_per_unit: float) -> Tensor:
+    """Numbers of pixels of old photos (places in the store) whose rays lead to what the new ones do not see."""
+    everything = store.pool(old)
+    if not len(everything):
+        return everything
+    index = torch.arange(min(CANDIDATES, len(everything)))
+    pixels = everything[draws.below(draws.stream(seed, "replay"), index, len(everything))].long()
+    places = surface_points(field, store, pixels)
+    seen = seen_by(places, looks, metres_per_unit)
+    return pixels[~torch.from_numpy(seen)]
+
+
+@torch.no_grad()
+def surface_points(field: Field, store: RayStore, pixels: Tensor) -> Floats:
+    """Where the rays of pixels meet a surface, in scene units, NaN where they meet none. [n] -> [n, 3]"""
+    found = []
+    for chunk in pixels.split(CHUNK):
+        batch = store.rays(chunk)
+        rays = Rays(batch.origins.to(field.parameters.device), batch.directions.to(field.parameters.device))
+        samples = field.march(rays, len(chunk) * ROOM_A_RAY)
+        seen = radiance(field, rays, samples, field.encode(samples))
+        t = distances(samples, seen.composited, field.step)
+        found.append((rays.origins + t[:, None] * rays.directions).cpu().double())
+    return torch.cat(found).numpy()
+
+
+def seen_by(places: Floats, looks: Sequence[FirstLook], metres_per_unit: float) -> npt.NDArray[np.bool_]:
+    """Whether any of the new photos sees each place. [n, 3] -> [n]"""
+    seen = np.zeros(len(places), bool)
+    for look in looks:
+        camera, depth_m = look.frame.camera, look.frame.depth_m
+        valid = look.photo.valid
+        with np.errstate(invalid="ignore"):
+            at, far_m = camera.project(places)
+            column, row = np.floor(np.nan_to_num(at, nan=-1)).astype(int).T
+            inside = (far_m > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
+        column, row = np.where(inside, column, 0), np.where(inside, row, 0)
+        picture = valid[(row + 0.5).astype(int) * valid.shape[0] // camera.height,
+                        (column + 0.5).astype(int) * valid.shape[1] // camera.width]
+        nearest_m = np.nan_to_num(depth_m[row, column], nan=np.inf) if depth_m is not None else np.inf
+        seen |= inside & picture & (far_m <= nearest_m * (1 + SLACK_SHARE) + SLACK_M)
+    return seen
