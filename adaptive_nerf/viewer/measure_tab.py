@@ -18,7 +18,7 @@ from adaptive_nerf.viewer.screen import Screen
 
 COLOUR = (255, 214, 10)
 KEEPING = "adaptive-nerf-measurements-"
-PATIENCE_S = 3.0
+PATIENCE_S, PIN_UNITS = 3.0, 2.5
 
 
 class Tool(StrEnum):
@@ -84,7 +84,8 @@ class MeasureTab:
         if self._tool is Tool.DISTANCE and self._first is None:
             self._first = here, picked.grain_m
             self._told.content = "**Now click where it ends.**"
-            return self._draw_mark("/measured/first", here)
+            self._draw_mark("/measured/first", here)
+            return
         if self._tool is Tool.DISTANCE and self._first is not None:
             start, grain_m = self._first
             self._first = None
@@ -133,20 +134,21 @@ class MeasureTab:
     def _draw(self, index: int, item: Measurement) -> None:
         name = f"/measured/{index}"
         if item.end_enu_m is None:
-            return self._draw_mark(name, item.start_enu_m, item.name)
+            self._draw_mark(name, item.start_enu_m, item.name)
+            return
         start, end = (self._viewer_point(place) for place in (item.start_enu_m, item.end_enu_m))
         self._client.scene.add_line_segments(name, np.stack([start, end])[None], COLOUR, thickness=3.0,
                                              thickness_units="screen")
         self._client.scene.add_label(f"{name}/name", f"{item.name}: {length(item.spans_m()[0])}",
                                      position=(start + end) / 2, anchor="bottom-center")
-        return None
 
     def _draw_mark(self, name: str, enu_m: Enu, text: str = "") -> None:
-        place = self._viewer_point(enu_m)
-        self._client.scene.add_point_cloud(name, np.zeros((1, 3), np.float32), COLOUR, point_size=0.6,
-                                           point_shape="circle", precision="float32", position=place)
+        """A pin that stands on the place."""
+        top = np.array([0.0, 0.0, PIN_UNITS])
+        self._client.scene.add_line_segments(name, np.stack([np.zeros(3), top])[None], COLOUR, thickness=4.0,
+                                             thickness_units="screen", position=self._viewer_point(enu_m))
         if text:
-            self._client.scene.add_label(f"{name}/name", text, position=(0, 0, 0.5), anchor="bottom-center")
+            self._client.scene.add_label(f"{name}/name", text, position=top, anchor="bottom-center")
 
     def _viewer_point(self, enu_m: Enu) -> np.ndarray:
         return self._frame.convert(FrameName.ENU, FrameName.VIEWER).points(np.array(enu_m))

@@ -14,7 +14,7 @@ from adaptive_nerf.geometry.types import Array
 from adaptive_nerf.viewer.viewpoints import UP, View, between, camera_of, picture_size
 
 FLIGHT_S, STEPS = 0.7, 14
-NEAR_UNITS, FAR_UNITS, FARTHEST_ORBIT_UNITS = 0.05, 1000.0, 110.0
+FARTHEST_ORBIT_UNITS = 120.0
 
 
 class Pilot:
@@ -22,7 +22,6 @@ class Pilot:
         self._camera, self._client, self._scene_frame = client.camera, client, scene_frame
         self._lock = threading.Lock()
         self._flights = 0  # the newest one goes on, the others end
-        self._camera.near, self._camera.far = NEAR_UNITS, FAR_UNITS
         self._camera.max_orbit_distance = FARTHEST_ORBIT_UNITS
 
     @property

@@ -26,11 +26,11 @@ def escaped(text: object, most: int = LONGEST_TEXT) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """42 s, 5 min, 2 h 05 min, 3 d 4 h: as much as a glance needs."""
+    """42 s, 90 s, 5 min, 2 h 05 min, 3 d 4 h: as much as a glance needs."""
     if seconds is None or not math.isfinite(seconds):
         return "unknown"
     whole = max(0, round(seconds))
-    if whole < MINUTE_S:
+    if whole < 2 * MINUTE_S:
         return f"{whole} s"
     if whole < HOUR_S:
         return f"{whole // MINUTE_S} min"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from adaptive_nerf.rendering.types import Quality
-from adaptive_nerf.viewer.plain_words import duration, escaped
+from adaptive_nerf.viewer.markup import Light, block, dot, safe
+from adaptive_nerf.viewer.plain_words import duration
 
 
 class ModelState(StrEnum):
@@ -30,34 +31,38 @@ class Situation:
     missing: str = ""  # what this picture cannot show
 
 
-RUNG_WORDS = {Quality.DRAFT: "coarse picture", Quality.FAST: "medium picture", Quality.FULL: "full quality"}
+RUNG_WORDS = {Quality.DRAFT: "coarse picture", Quality.FAST: "medium picture", Quality.FULL: "sharp picture"}
 SLOW_S = 1.0
 
 
-def status_line(now: Situation) -> str:
-    """Markdown."""
+def status_html(now: Situation) -> str:
+    return block("<br>".join([_main_line(now), *_notes(now)]))
+
+
+def _main_line(now: Situation) -> str:
     if now.failure:
-        return f"🔴 **The picture could not be made:** {escaped(now.failure, 300)}. Move the view to try again."
+        return _line(Light.BAD, "The picture could not be made:",
+                     f"{safe(now.failure, 300)}. Move the view to try again.")
     match now.model:
         case ModelState.NONE:
-            why = escaped(now.model_words, 300) or "as soon as a training job has written one, it is shown"
-            return f"⚪ **No model yet:** {why}. You see where the photos were taken."
+            why = safe(now.model_words, 300) or "as soon as a training job has written one, it is shown"
+            return _line(Light.OFF, "No model yet:", f"{why}. You see where the photos were taken.")
         case ModelState.LOADING:
-            return f"🟡 **Loading the model** {escaped(now.model_words, 200)}…"
+            return _line(Light.CARE, "Loading the model", f"{safe(now.model_words)}…")
         case ModelState.FAILED:
-            return f"🔴 **The model could not be opened:** {escaped(now.model_words, 300)}"
-    return " · ".join([_picture_words(now), *_notes(now)])
+            return _line(Light.BAD, "The model could not be opened:", safe(now.model_words, 300))
+    return _picture_line(now)
 
 
-def _picture_words(now: Situation) -> str:
+def _picture_line(now: Situation) -> str:
     if now.quality is None:
-        return "🟡 **Making the first picture**…"
+        return _line(Light.CARE, "Making the first picture…")
     if now.stale:
         late = f", {duration(now.waited_s)} late" if now.waited_s >= SLOW_S else ""
-        return f"🟡 **Catching up**: this picture is of an earlier view{late}"
+        return _line(Light.CARE, "Catching up:", f"this picture is of an earlier view{late}")
     if now.quality < now.last_rung:
-        return f"🟡 **Getting sharper** ({RUNG_WORDS[now.quality]}{_took(now)})"
-    return f"🟢 **{RUNG_WORDS[now.quality].capitalize()}**{_took(now)}"
+        return _line(Light.CARE, "Getting sharper…", f"{RUNG_WORDS[now.quality]}{_took(now)}")
+    return _line(Light.GOOD, RUNG_WORDS[now.quality].capitalize(), _took(now).removeprefix(", "))
 
 
 def _took(now: Situation) -> str:
@@ -67,7 +72,11 @@ def _took(now: Situation) -> str:
 def _notes(now: Situation) -> list[str]:
     notes = []
     if now.memory_was_short:
-        notes.append("🟠 slower, because memory ran out")
+        notes.append(_line(Light.CARE, "Slower,", "because memory ran out"))
     if now.missing:
-        notes.append(f"🟠 {escaped(now.missing, 200)}")
+        notes.append(_line(Light.CARE, "", safe(now.missing)))
     return notes
+
+
+def _line(light: Light, strong: str, words: str = "") -> str:
+    return f"{dot(light)} <b>{strong}</b> {words}"

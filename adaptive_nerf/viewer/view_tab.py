@@ -9,6 +9,7 @@ import viser
 from adaptive_nerf.viewer.colour_maps import ColourMap
 from adaptive_nerf.viewer.display import Background, DisplaySettings, Mode
 from adaptive_nerf.viewer.legends import legend_html
+from adaptive_nerf.viewer.markup import block
 from adaptive_nerf.viewer.overlays import Overlays
 from adaptive_nerf.viewer.screen import Screen
 from adaptive_nerf.viewer.wishes import Wish
@@ -88,10 +89,8 @@ class ViewTab:
             widget.on_update(changed)
 
     def tick(self) -> None:
-        """Show the legend of what stands in the window."""
+        """The legend of what stands in the window."""
         legend = self._screen.legend
-        told = legend_html(legend) if legend is not None else ""
-        if self._screen.missing:
-            told = legend_html(legend) + f'<div>{self._screen.missing}</div>' if legend else self._screen.missing
+        told = block(legend_html(legend)) if legend is not None and (legend.bar or legend.patches) else ""
         if told != self._legend.content:
             self._legend.content = told

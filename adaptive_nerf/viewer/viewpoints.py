@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -19,6 +19,7 @@ from adaptive_nerf.geometry.types import Array
 
 START_FIELD_OF_VIEW_DEG, START_DIP_DEG = 50.0, 48.0
 UP = (0.0, 0.0, 1.0)
+LONGEST_LINK, FARTHEST_PLACE_UNITS = 2000, 10_000.0
 START_FARTHEST_UNITS = 104.0  # the browser's depth ends at 167 units: overlays beyond it are hidden
 
 
@@ -93,3 +94,19 @@ def link_query(view: View) -> str:
 
     return urlencode({"initialCameraPosition": told(view.position), "initialCameraLookAt": told(view.look_at),
                       "initialCameraUp": "0,0,1", "initialCameraFov": f"{view.fov_rad:.4f}"}, safe=",")
+
+
+def view_of_link(text: str) -> View | None:
+    """The view of a link, or of its query alone, that somebody pasted; None where it holds none."""
+    text = text.strip()[:LONGEST_LINK]
+    try:
+        query = urlsplit(text).query or text.lstrip("?")
+        found = parse_qs(query, max_num_fields=20)
+        position, look_at = (np.array([float(value) for value in found[f"initialCamera{name}"][0].split(",")])
+                             for name in ("Position", "LookAt"))
+        fov = float(found.get("initialCameraFov", [math.radians(START_FIELD_OF_VIEW_DEG)])[0])
+    except (KeyError, ValueError):
+        return None
+    numbers = np.array([*position, *look_at, fov])
+    good = position.shape == look_at.shape == (3,) and bool((np.abs(numbers) < FARTHEST_PLACE_UNITS).all())
+    return View(position, look_at, min(max(fov, 0.1), 2.5)) if good and np.any(position != look_at) else None

@@ -18,6 +18,7 @@ from adaptive_nerf.viewer.viewpoints import (
     link_query,
     picture_size,
     start_view,
+    view_of_link,
 )
 
 
@@ -74,3 +75,21 @@ def test_a_link_holds_the_view_as_the_browser_reads_it():
     query = parse_qs(link_query(View(np.array([1.5, -2, 3]), np.zeros(3), 0.9)))
     assert query["initialCameraPosition"] == ["1.500,-2.000,3.000"]
     assert query["initialCameraFov"] == ["0.9000"]
+
+
+@given(st.lists(st.floats(-500, 500), min_size=6, max_size=6))
+def test_a_pasted_link_leads_to_its_view(numbers):
+    view = View(np.array(numbers[:3]), np.array(numbers[3:]) + np.array([0, 0, 1000]), 0.9)
+    for text in (f"http://10.0.0.7:7070/?{link_query(view)}", "?" + link_query(view), f" {link_query(view)}\n"):
+        back = view_of_link(text)
+        assert back.position == pytest.approx(view.position, abs=1e-3)
+        assert back.look_at == pytest.approx(view.look_at, abs=1e-3)
+
+
+@pytest.mark.parametrize("text", ["", "hello", "?initialCameraPosition=1,2", "http://[", "http://x/?initialCameraFov=1",
+                                  "?initialCameraPosition=nan,0,0&initialCameraLookAt=0,0,0",
+                                  "?initialCameraPosition=1,2,3&initialCameraLookAt=1,2,3",
+                                  "?initialCameraPosition=1,2&initialCameraLookAt=1,2",
+                                  "?initialCameraPosition=1e99,2,3&initialCameraLookAt=1,2,3"])
+def test_a_text_that_is_no_link_leads_nowhere(text):
+    assert view_of_link(text) is None
