@@ -58,5 +58,10 @@ class HashGrid:
         return self.layout[-1].offset + self.layout[-1].size
 
     @property
+    def largest(self) -> int:
+        """Entries of the largest level."""
+        return max(level.size for level in self.layout)
+
+    @property
     def outputs(self) -> int:
         return self.levels * self.features

@@ -43,7 +43,7 @@ def scatter(gradients: TableGradients) -> None:
             tables = torch.zeros_like(gradients.total).requires_grad_()
             features = encode(tables, pending.local, pending.slots, gradients.grid)
             (found,) = torch.autograd.grad(features, tables, pending.features)
-        gradients.total += found
+        gradients.total.add_(found)
     lines = gradients.total.view(-1, entries_a_line(shape[-1]) * shape[-1])
     gradients.touched.copy_((lines != 0).any(1))
     gradients.pending.clear()

@@ -31,19 +31,45 @@ class TableGradients:
     n_slots: int
     device: torch.device | str = "cpu"
     pending: list[Pending] = field(default_factory=list)
-    total: Tensor = field(init=False)  # [n_slots, rows, features], zero wherever it was not touched
-    touched: Tensor = field(init=False)  # [n_lines] uint8: which lines of `total` may not be zero
-
-    def __post_init__(self) -> None:
-        self.total = torch.zeros(self.n_slots, self.grid.rows, self.grid.features, device=self.device)
-        lines = self.n_slots * self.grid.rows // entries_a_line(self.grid.features)
-        self.touched = torch.zeros(lines, dtype=torch.uint8, device=self.device)
+    _total: Tensor | None = None
+    _touched: Tensor | None = None
+    _scratch: tuple[Tensor, Tensor] | None = None
 
     def add(self, local: Tensor, slots: Tensor, features: Tensor) -> None:
         self.pending.append(Pending(local, slots, features))
 
+    @property
+    def total(self) -> Tensor:
+        """[n_slots, rows, features], zero wherever it was not touched. As large as the tables: made when asked for."""
+        if self._total is None:
+            self._total = torch.zeros(self.n_slots, self.grid.rows, self.grid.features, device=self.device)
+        return self._total
+
+    @property
+    def touched(self) -> Tensor:
+        """[n_lines] uint8: which lines of `total` may not be zero."""
+        if self._touched is None:
+            lines = self.n_slots * self.grid.rows // entries_a_line(self.grid.features)
+            self._touched = torch.zeros(lines, dtype=torch.uint8, device=self.device)
+        return self._touched
+
+    @property
+    def added_up(self) -> bool:
+        """Whether `total` may hold anything."""
+        return self._total is not None
+
+    def scratch(self, workers: int) -> tuple[Tensor, Tensor]:
+        """Room for the gradient of one level for each worker, and for its marks; all zero. For optimisers that have no
+        use for the total: what is used level after level stays in the cache."""
+        if self._scratch is None or len(self._scratch[0]) < workers:
+            largest, line = self.grid.largest, entries_a_line(self.grid.features)
+            self._scratch = (torch.zeros(workers, largest, self.grid.features),
+                             torch.zeros(workers, largest // line, dtype=torch.uint8))
+        return self._scratch
+
     def clear(self) -> None:
         """Forget everything that was put aside or added up."""
         self.pending.clear()
-        self.total.zero_()
-        self.touched.zero_()
+        if self._total is not None:
+            self.total.zero_()
+            self.touched.zero_()

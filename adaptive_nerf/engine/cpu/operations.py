@@ -13,6 +13,7 @@ from adaptive_nerf.engine.cpu.library import AdamArgs, EncodeArgs, Pending, Tabl
 from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.optimise import USUAL, Adam, Moments
 from adaptive_nerf.engine.table_gradients import TableGradients, entries_a_line
+from adaptive_nerf.engine.threads import threads
 
 WHOLE = 1 << 62
 
@@ -50,7 +51,7 @@ class _Encode(torch.autograd.Function):
             ctx.sink.add(local, slots, gradient)
         elif ctx.needs_input_grad[0]:
             for_tables = torch.zeros_like(tables)
-            _update(for_tables, None, ctx.grid, [(local, slots, gradient)])
+            _update(for_tables, None, ctx.grid, len(tables), [(local, slots, gradient)])
         return for_tables, for_local, None, None, None
 
 
@@ -72,51 +73,61 @@ def _places_gradient(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGri
     return found
 
 
-def _update(total: Tensor, touched: Tensor | None, grid: HashGrid, pending: list[tuple[Tensor, Tensor, Tensor]],
-            **step: object) -> None:
-    """Add what is pending to the total [n_slots, rows, features]; with a step, take it."""
+def _update(total: Tensor | None, touched: Tensor | None, grid: HashGrid, n_slots: int,
+            pending: list[tuple[Tensor, Tensor, Tensor]], **step: object) -> None:
+    """Add what is pending to the total [n_slots, rows, features], or to the scratch; with a step, take it."""
     listed, held = (Pending * len(pending))(), []
     for entry, (places, slots, gradient) in zip(listed, pending, strict=True):
         local, local_stride = by_axis(places)
         features, features_stride = by_level(gradient)
-        cut = pieces(slots, len(total), len(local), WHOLE)
+        cut = pieces(slots, n_slots, len(local), WHOLE)
         held.append((local, features, cut))
         entry.local, entry.local_stride = local.data_ptr(), local_stride
         entry.features, entry.features_stride = features.data_ptr(), features_stride
         entry.pieces, entry.n_pieces = ctypes.addressof(cut.data), cut.count
     args = TableArgs(pending=ctypes.addressof(listed), n_pending=len(pending), n_levels=grid.levels, rows=grid.rows,
-                     levels=ctypes.addressof(levels(grid)), n_features=grid.features, n_slots=len(total),
-                     line=entries_a_line(grid.features), total=total.data_ptr(), **step)
-    args.touched = None if touched is None else touched.data_ptr()
-    pool.run(library().update_tables, args, grid.levels * len(total))
+                     levels=ctypes.addressof(levels(grid)), n_features=grid.features, n_slots=n_slots,
+                     line=entries_a_line(grid.features), largest=grid.largest, **step)
+    args.total, args.touched = (None if part is None else part.data_ptr() for part in (total, touched))
+    pool.run(library().update_tables, args, grid.levels * n_slots)
 
 
 def scatter(gradients: TableGradients) -> None:
-    waiting = [(pending.local, pending.slots, pending.features) for pending in gradients.pending]
-    _update(gradients.total, gradients.touched, gradients.grid, waiting)
+    _update(gradients.total, gradients.touched, gradients.grid, gradients.n_slots, _waiting(gradients))
     gradients.pending.clear()
 
 
 def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Tensor, adam: Adam = USUAL) -> None:
     float32(tables=tables, first=moments.first, second=moments.second, rates=rates)
-    waiting = [(pending.local, pending.slots, pending.features) for pending in gradients.pending]
-    _update(gradients.total, gradients.touched, gradients.grid, waiting, values=tables.data_ptr(),
-            first=moments.first.data_ptr(), second=moments.second.data_ptr(), rates=rates.contiguous().data_ptr(),
-            beta1=adam.beta1, beta2=adam.beta2, epsilon=adam.epsilon)
-    gradients.pending.clear()
+    _step(tables, moments, gradients, rates.contiguous(), adam, lazy=1)
 
 
 def adam_tables(tables: Tensor, moments: Moments, gradients: TableGradients, step: tuple[int, float],
                 adam: Adam = USUAL) -> None:
     float32(tables=tables, first=moments.first, second=moments.second)
-    waiting = [(pending.local, pending.slots, pending.features) for pending in gradients.pending]
     number, rate = step
     rates = torch.full((len(tables),), rate / (1 - adam.beta1**number))
-    _update(gradients.total, None, gradients.grid, waiting, values=tables.data_ptr(),
+    _step(tables, moments, gradients, rates, adam, spread=(1 - adam.beta2**number) ** -0.5)
+    if gradients.added_up:
+        gradients.touched.zero_()
+
+
+def _step(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Tensor, adam: Adam,
+          **kind: float) -> None:
+    if gradients.added_up:
+        total, touched = gradients.total, gradients.touched
+    else:
+        scratch, marks = gradients.scratch(threads())
+        total, touched = None, None
+        kind |= {"scratch": scratch.data_ptr(), "scratch_touched": marks.data_ptr(), "n_scratch": len(scratch)}
+    _update(total, touched, gradients.grid, len(tables), _waiting(gradients), values=tables.data_ptr(),
             first=moments.first.data_ptr(), second=moments.second.data_ptr(), rates=rates.data_ptr(),
-            beta1=adam.beta1, beta2=adam.beta2, epsilon=adam.epsilon, spread=(1 - adam.beta2**number) ** -0.5)
-    gradients.touched.zero_()
+            beta1=adam.beta1, beta2=adam.beta2, epsilon=adam.epsilon, **kind)
     gradients.pending.clear()
+
+
+def _waiting(gradients: TableGradients) -> list[tuple[Tensor, Tensor, Tensor]]:
+    return [(pending.local, pending.slots, pending.features) for pending in gradients.pending]
 
 
 def adam_dense(values: Tensor, moments: Moments, gradient: Tensor, step: tuple[int, float],

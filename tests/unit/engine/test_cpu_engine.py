@@ -122,3 +122,21 @@ def test_a_double_backward_is_refused(cpu):
     (slope,) = torch.autograd.grad(features.square().sum(), tables, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         slope.sum().backward()
+
+
+def test_a_step_of_what_was_added_up_before_is_the_same_step(cpu):
+    results = []
+    for added_up in (False, True):
+        tables = torch.linspace(-1, 1, GRID.rows * 8).reshape(2, GRID.rows, 4).requires_grad_()
+        sink, moments = TableGradients(GRID, 2), Moments.of(tables)
+        local = torch.rand(500, 3, generator=torch.Generator().manual_seed(1))
+        slots = (torch.arange(500) // 300).to(torch.int32)
+        cpu.encode(tables, local, slots, GRID, sink).square().sum().backward()
+        if added_up:
+            cpu.scatter(sink)
+            assert sink.total.any()
+        cpu.adam_lazy(tables.detach(), moments, sink, torch.tensor([0.01, 0.02]))
+        assert not sink.total.any()
+        assert not sink.touched.any()
+        results.append((tables.detach(), moments.first, moments.second))
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))

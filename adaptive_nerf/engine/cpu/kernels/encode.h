@@ -33,15 +33,13 @@ inline void encode_level(const EncodeArgs& a, const Level& level, int64_t number
     typedef typename Entry<kFeatures>::Type Features;
     const float* table = a.tables + (piece.slot * a.rows + level.offset) * kFeatures;
     float* out = a.features + number * a.features_stride;
-    for_blocks<0>({a.local, a.local_stride}, level, table, kFeatures, piece.begin, piece.end,
-                  [&](int64_t at, int count, const Corners& corners) {
-                      for (int i = 0; i < count; ++i) {
-                          Features total{};
-                          for (int corner = 0; corner < 8; ++corner)
-                              total += load<Features>(table + int64_t(corners.index[corner][i]) * kFeatures) *
-                                       corners.weight[corner][i];
-                          store(out + (at + i) * kFeatures, total);
-                      }
+    for_places<0>({a.local, a.local_stride}, level, table, kFeatures, piece.begin, piece.end,
+                  [&](int64_t place, int i, const Corners& corners) {
+                      Features total{};
+                      for (int corner = 0; corner < 8; ++corner)
+                          total += load<Features>(table + int64_t(corners.index[corner][i]) * kFeatures) *
+                                   corners.weight[corner][i];
+                      store(out + place * kFeatures, total);
                   });
 }
 
@@ -50,15 +48,14 @@ inline void encode_level_any(const EncodeArgs& a, const Level& level, int64_t nu
     const int64_t width = a.n_features;
     const float* table = a.tables + (piece.slot * a.rows + level.offset) * width;
     float* out = a.features + number * a.features_stride;
-    for_blocks<0>({a.local, a.local_stride}, level, table, int(width), piece.begin, piece.end,
-                  [&](int64_t at, int count, const Corners& corners) {
-                      for (int i = 0; i < count; ++i)
-                          for (int64_t f = 0; f < width; ++f) {
-                              float total = 0;
-                              for (int corner = 0; corner < 8; ++corner)
-                                  total += table[corners.index[corner][i] * width + f] * corners.weight[corner][i];
-                              out[(at + i) * width + f] = total;
-                          }
+    for_places<0>({a.local, a.local_stride}, level, table, int(width), piece.begin, piece.end,
+                  [&](int64_t place, int i, const Corners& corners) {
+                      for (int64_t f = 0; f < width; ++f) {
+                          float total = 0;
+                          for (int corner = 0; corner < 8; ++corner)
+                              total += table[corners.index[corner][i] * width + f] * corners.weight[corner][i];
+                          out[place * width + f] = total;
+                      }
                   });
 }
 

@@ -11,7 +11,7 @@ struct Level {
 };
 
 constexpr int kBlock = 16;         // places that are looked up together; the next block is prefetched meanwhile
-constexpr int kPrefetchFrom = 32;  // KiB: smaller levels are in the cache anyway
+constexpr int kPrefetchFrom = 256;  // KiB: smaller levels are in a near cache anyway
 constexpr uint32_t kPrimeY = 2654435761u, kPrimeZ = 805459861u;
 
 struct Corners {
@@ -96,16 +96,17 @@ inline void find_corners(const BlockPlaces& block, const Level& level, Corners& 
     }
 }
 
+// The table's lines around one place. Corners that differ in x alone mostly share a line: one of each two is asked for.
 template <int kWrite>
-inline void prefetch(const float* table, int features, const Corners& corners) {
-    for (int corner = 0; corner < 8; ++corner)
-        for (int i = 0; i < kBlock; ++i)
-            __builtin_prefetch(table + int64_t(corners.index[corner][i]) * features, kWrite);
+inline void prefetch(const float* table, int features, const Corners& corners, int i) {
+    for (int corner = 0; corner < 8; corner += 2)
+        __builtin_prefetch(table + int64_t(corners.index[corner][i]) * features, kWrite);
 }
 
-// Calls use(first place, how many, corners) for block after block, one block ahead of which the table is fetched.
+// Calls use(place, its index in the block, corners) for place after place. Meanwhile the table is fetched for the place
+// that is one block ahead: place by place, as many lines asked for at once would only wait for each other.
 template <int kWrite, class Use>
-inline void for_blocks(const Places& places, const Level& level, const float* table, int features, int64_t begin,
+inline void for_places(const Places& places, const Level& level, const float* table, int features, int64_t begin,
                        int64_t end, Use use) {
     if (begin >= end) return;
     const bool far = level.size * features * 4 > kPrefetchFrom * 1024;
@@ -114,12 +115,16 @@ inline void for_blocks(const Places& places, const Level& level, const float* ta
     const auto prepare = [&](int64_t at, Corners& into) {
         block.point_at(places, at, end);
         find_corners(block, level, into);
-        if (far) prefetch<kWrite>(table, features, into);
     };
     int current = 0;
     prepare(begin, corners[0]);
     for (int64_t at = begin; at < end; at += kBlock, current ^= 1) {
-        if (at + kBlock < end) prepare(at + kBlock, corners[current ^ 1]);
-        use(at, end - at < kBlock ? int(end - at) : kBlock, corners[current]);
+        const bool more = at + kBlock < end;
+        if (more) prepare(at + kBlock, corners[current ^ 1]);
+        const int count = more ? kBlock : int(end - at);
+        for (int i = 0; i < count; ++i) {
+            if (far && more) prefetch<kWrite>(table, features, corners[current ^ 1], i);
+            use(at + i, i, corners[current]);
+        }
     }
 }

@@ -76,7 +76,7 @@ inline bool any(Floats x) {  // of its lanes is not 0
 inline float root(float x) { return std::sqrt(x); }
 inline Floats root(Floats x) {
 #if defined(__AVX512F__)
-    return Floats(_mm512_sqrt_ps(__m512(x)));
+    return Floats(_mm512_maskz_sqrt_ps(0xffff, __m512(x)));  // GCC 12 warns of the one without a mask
 #elif defined(__AVX__)
     return Floats(_mm256_sqrt_ps(__m256(x)));
 #else
