@@ -24,8 +24,8 @@ from adaptive_nerf.pipelines.metrics import Mask, Picture
 Pixels = npt.NDArray[np.uint8]  # [h, w, 3]
 Floats = npt.NDArray[np.floating[Any]]
 
-NO_NUMBER = (214, 0, 214)
-NOTHING = (128, 128, 128)  # outside the valid pixels, or no surface
+NO_NUMBER = np.array([214, 0, 214], np.uint8)
+NOTHING = np.array([128, 128, 128], np.uint8)  # outside the valid pixels, or no surface
 LARGEST_ERROR = 0.25  # the top of every error map, so that two of them compare
 JPEG_QUALITY = 85
 BAR_PX, LABEL_PX, TEXT_PX, PAD_PX = 10, 18, 11, 6
@@ -44,7 +44,7 @@ class Scale:
         known = np.isfinite(values)
         share = np.where(known, (np.nan_to_num(values) - self.low) / max(self.high - self.low, 1e-9), 0)
         painted = matplotlib.colormaps[self.colours](np.clip(share, 0, 1), bytes=True)[..., :3]
-        return np.where(known[..., None], painted, np.uint8(NOTHING)).astype(np.uint8)
+        return np.where(known[..., None], painted, NOTHING).astype(np.uint8)
 
 
 ERROR_SCALE = Scale(0.0, LARGEST_ERROR, "of full brightness", "inferno")
@@ -61,7 +61,7 @@ def error_pixels(seen: Picture, real: Picture, valid: Mask) -> Pixels:
     """How far each pixel's colour is from the photo's: root of the mean square over the channels, in sRGB."""
     difference = np.sqrt(np.mean((np.clip(seen, 0, 1) - real) ** 2, axis=-1))
     painted = ERROR_SCALE.paint(np.where(valid, difference, np.nan))
-    return np.where((valid & ~np.isfinite(difference))[..., None], np.uint8(NO_NUMBER), painted)
+    return np.where((valid & ~np.isfinite(difference))[..., None], NO_NUMBER, painted)
 
 
 def depth_scale(*depths_m: Floats) -> Scale:
