@@ -22,7 +22,7 @@ from adaptive_nerf.geometry.types import Array
 FIELD_OF_VIEW_DEG = 60.0  # across the longer side of the picture
 SPIRAL_TURNS = 1.5
 LEAST_ASIDE = 0.35  # of the height: a flight along one line has no width, and a circle needs some
-LANE_SHARE = 0.7  # of what a picture shows of the ground; the rest is overlap
+LANE_SHARE, STEP_SHARE = 0.7, 0.25  # of what a picture shows of the ground; the rest is overlap
 ARC_POINTS = 48
 LEAST_HEIGHT_M = 2.0
 
@@ -133,13 +133,25 @@ def _across(flown: Flown, frames: int, ahead: Array, heading_deg: float) -> Path
 
 
 def full_coverage(flown: Flown, frames: int, size: tuple[int, int]) -> Path:
-    shown_m = 2 * flown.height_m * math.tan(math.radians(FIELD_OF_VIEW_DEG) / 2) * min(size) / max(size)
-    along, across = (0, 1) if flown.reach[0] >= flown.reach[1] else (1, 0)
-    lanes = max(1, math.ceil(2 * flown.reach[across] / (LANE_SHARE * shown_m)))
-    corners = _lanes(float(flown.reach[along]), float(flown.reach[across]), lanes)
+    along = 0 if flown.reach[0] >= flown.reach[1] else 1
     places = np.empty((frames, 2))
-    places[:, (along, across)] = _evenly(corners, frames)
+    places[:, (along, 1 - along)] = _evenly(_lanes_over(flown, size), frames)
     return Path(flown.middle + places, np.zeros(frames), np.full(frames, 90.0))
+
+
+def frames_to_cover(flown: Flown, size: tuple[int, int]) -> int:
+    """So many frames full_coverage needs for its pictures to overlap; with fewer it flies too fast to show all."""
+    return math.ceil(_travelled(_lanes_over(flown, size))[-1] / (STEP_SHARE * _shown_m(flown, size))) + 1
+
+
+def _shown_m(flown: Flown, size: tuple[int, int]) -> float:
+    """Of the ground, across the shorter side of a picture that looks straight down."""
+    return 2 * flown.height_m * math.tan(math.radians(FIELD_OF_VIEW_DEG) / 2) * min(size) / max(size)
+
+
+def _lanes_over(flown: Flown, size: tuple[int, int]) -> Array:
+    longer, shorter = sorted(flown.reach.tolist(), reverse=True)
+    return _lanes(longer, shorter, max(1, math.ceil(2 * shorter / (LANE_SHARE * _shown_m(flown, size)))))
 
 
 def _lanes(reach_along: float, reach_across: float, lanes: int) -> Array:
@@ -162,9 +174,13 @@ def _lanes(reach_along: float, reach_across: float, lanes: int) -> Array:
 
 def _evenly(corners: Array, count: int) -> Array:
     """Places at equal distances along a line through the corners. [n, 2] -> [count, 2]"""
-    travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
+    travelled = _travelled(corners)
     wanted = np.linspace(0, travelled[-1], count)
     return np.stack([np.interp(wanted, travelled, corners[:, axis]) for axis in (0, 1)], -1)
+
+
+def _travelled(corners: Array) -> Array:  # [n, 2] -> [n] m since the first
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
 
 
 PRESETS: dict[str, Callable[[Flown, int, tuple[int, int]], Path]] = {

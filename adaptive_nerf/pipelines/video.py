@@ -13,7 +13,7 @@ from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.frames import FrameName
 from adaptive_nerf.jobs.spec import Video
-from adaptive_nerf.pipelines.camera_paths import Flown, preset_path
+from adaptive_nerf.pipelines.camera_paths import Flown, frames_to_cover, preset_path
 from adaptive_nerf.pipelines.keyframes import keyframe_path
 from adaptive_nerf.pipelines.opening import open_renderer
 from adaptive_nerf.pipelines.video_file import render_video
@@ -42,7 +42,11 @@ def cameras_of(run: Run[Video], scene: Scene) -> list[Camera]:
     size = spec.width, spec.height
     if spec.keyframes:
         return keyframe_path(_allowed(Path(spec.keyframes), run.roots), scene.frame, spec.frames, size)
-    return preset_path(spec.camera_path, flown_over(scene), spec.frames, size)
+    flown = flown_over(scene)
+    if spec.camera_path == "full_coverage" and spec.frames < frames_to_cover(flown, size):
+        run.progress.warn(f"full_coverage in {spec.frames} frames flies too fast to show all of the ground; "
+                          f"{frames_to_cover(flown, size)} frames would")
+    return preset_path(spec.camera_path, flown, spec.frames, size)
 
 
 def flown_over(scene: Scene) -> Flown:

@@ -141,3 +141,10 @@ def test_the_flown_ground_is_told_by_the_scene(flown_scene):
     flown = flown_over(flown_scene)
     assert (flown.west, flown.east, flown.ground_up_m) == (pytest.approx(0, abs=1e-4), pytest.approx(50), -10.0)
     assert flown.flight_up_m == pytest.approx(50)
+
+
+def test_too_few_frames_to_cover_the_ground_are_told(video_run, corner, flown_scene):
+    run = video_run(frames=3, camera_path="full_coverage")
+    film(run, corner, flown_scene)
+    (warning,) = json.loads((run.out / "progress.json").read_text())["warnings"]
+    assert "3 frames flies too fast" in warning
