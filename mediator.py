@@ -9,6 +9,7 @@ from pathlib import Path
 
 import scripts._launch  # noqa: F401  (first: finds the project's Python)
 from adaptive_nerf.common import command_line, log_setup
+from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.jobs.cleanup import clean_up
 from adaptive_nerf.jobs.launch import default_runner
 from adaptive_nerf.jobs.paths import Roots
@@ -59,6 +60,9 @@ def arguments() -> command_line.Parser:
 def main() -> None:
     given = arguments().parse_args()
     topics = Topics(given.topic)
+    for root in given.root or []:
+        if not root.is_dir():
+            raise BadUsage(f"--root {root} is no folder; name one that holds what jobs may read")
     log_setup.set_up(given.logs)
     broker = broker_of(given.broker, given.state, given.kafka_config)
     if given.cleanup:

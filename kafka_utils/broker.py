@@ -21,7 +21,7 @@ LARGEST_DEAD_LETTER = 2 * 2**20  # a message of the largest size, and what we sa
 class KafkaBroker:
     def __init__(self, address: str, config_file: Path | None, embedded: dev_broker.DevBroker | None = None):
         self.address, self.settings, self._embedded = address, client_settings(address, config_file), embedded
-        log.info("broker: %s", redacted(self.settings))
+        log.info("broker: %s", ", ".join(f"{key}={value}" for key, value in redacted(self.settings).items()))
 
     def check(self, wait_s: float) -> None:
         topic_manager.reachable(self.settings, wait_s)
@@ -50,6 +50,6 @@ class KafkaBroker:
 def broker_of(broker: str | None, state: Path, config_file: Path | None) -> KafkaBroker:
     """`embedded` starts one of our own; nothing at all means the one that was started here, else the usual address."""
     if broker != EMBEDDED:
-        return KafkaBroker(broker or dev_broker.default_broker(state), config_file)
+        return KafkaBroker(dev_broker.default_broker(state) if broker is None else broker, config_file)
     embedded = dev_broker.start(state)
     return KafkaBroker(embedded.address, None, embedded)

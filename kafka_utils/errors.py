@@ -81,8 +81,9 @@ def plain(error: KafkaError) -> str:
     text = re.sub(r"\s*\((?:after|_|[0-9+]).*$", "", text, flags=re.DOTALL)
     text = re.sub(r"^(?:\[.*?\]\s*)?(?:\S+://)?\S+:\d+/\w+:\s*", "", text)
     text = re.sub(r"^Connect to \S+ failed: ", "", text).removeprefix("Broker: ").removeprefix("Local: ")
-    if not text:
-        return error.name()
+    if not text or text.endswith(": "):  # a question without an answer: the code alone says why
+        reason = KafkaError(error.code()).str().removeprefix("Broker: ").removeprefix("Local: ")
+        text += reason or error.name()
     return text if text[1:2].isupper() else text[0].lower() + text[1:]
 
 

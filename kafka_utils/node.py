@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import json
 import os
 import re
@@ -206,8 +207,12 @@ def _refuse_taken(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
+        except OverflowError:
+            raise BadUsage(f"--port {port} is no port; give one from 1 to 65535") from None
         except OSError as error:
-            raise Failure(f"port {port} is taken by another program; stop it, or give another with --port") from error
+            taken = error.errno == errno.EADDRINUSE
+            why = "is taken by another program" if taken else f"cannot be used: {error.strerror}"
+            raise Failure(f"port {port} {why}; free it, or give another with --port") from error
 
 
 def free_port() -> int:

@@ -13,9 +13,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from adaptive_nerf.common.transport import BrokerError, BrokerUnreachable
 from kafka_utils.errors import address_of, error_of, translated, unreachable_line
 from kafka_utils.link import LibraryLog, Link
-from kafka_utils.topic_manager import CONNECTION
+from kafka_utils.topic_manager import CONNECTION, is_development
 
 MOST_AT_ONCE = 500
+GONE_S = 5.0  # a development broker never comes back: its next life has another address, and no records
 SETTINGS: dict[str, Any] = {
     **CONNECTION,
     "group.id": "reads-from-outside",  # the library wants a name; without a commit no such group comes into being
@@ -66,7 +67,8 @@ class Reader:
         self._assign({partition: high for partition, (_, high) in self._bounds().items()})
 
     def take(self, wait_s: float) -> list[Record]:
-        """What has come, waiting for the first of it. A broker that is away is waited for, and said so in the log."""
+        """What has come, waiting for the first of it. A broker that is away is waited for, and said so in the log;
+        but for a development broker, which never returns."""
         return [_of(message) for message in self._poll(wait_s) if message.error() is None]
 
     def last(self, count: int) -> list[Record]:
@@ -110,9 +112,11 @@ class Reader:
 
     def _find_partitions(self) -> Sequence[int]:
         try:
-            topics = self._inner.list_topics(timeout=self._wait_s).topics  # all: asked by name, it might be made
+            metadata = self._inner.list_topics(timeout=self._wait_s)  # of all: asked by name, it might be made
         except KafkaException as error:
             raise translated(error_of(error), self._settings) from error
+        self._volatile = is_development(str(metadata.cluster_id))
+        topics = metadata.topics
         if self._topic not in topics:
             raise NoSuchTopic(f"the broker {address_of(self._settings)} has no topic {self._topic}")
         return sorted(topics[self._topic].partitions)
@@ -123,6 +127,9 @@ class Reader:
         if first is None:
             if refusal := self._link.take_login_refusal():
                 raise refusal
+            if self._volatile and not self._link.connected and self._link.since_last_contact_s() > GONE_S:
+                raise BrokerUnreachable(f"the development broker {address_of(self._settings)} has ended, and its "
+                                        f"records with it; ./scripts/jobs.py list tells what became of the jobs")
             return []
         return [message for message in [first, *self._inner.consume(MOST_AT_ONCE - 1, 0)] if self._counts(message)]
 

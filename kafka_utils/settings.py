@@ -21,6 +21,8 @@ from kafka_utils.errors import error_of
 SECRET = re.compile(r"password|secret|passphrase|token|\.pem$|oauthbearer|jaas|private\.key")
 KEY = re.compile(r"[a-z0-9._]+")
 REDACTED = "[redacted]"
+ADDRESS = r"(?:[A-Z_]+://)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+ADDRESSES = re.compile(rf"{ADDRESS}(?:\s*,\s*{ADDRESS})*")
 
 # At-least-once delivery, the order of events, and membership rest on these: the code sets them.
 OURS = {
@@ -49,8 +51,9 @@ JAVA_ONLY = {
 
 def client_settings(broker: str, config_file: Path | None = None) -> dict[str, str]:
     """What every client is made with. Raises BadUsage or BadData with one line that names the key."""
-    if not broker.strip():
-        raise BadUsage("--broker is empty; give HOST:PORT, as in localhost:9092")
+    if not ADDRESSES.fullmatch(broker.strip()):
+        problem = f"{broker!r} is no address" if broker.strip() else "is empty"
+        raise BadUsage(f"--broker {problem}; give HOST:PORT, as in localhost:9092")
     settings = {"bootstrap.servers": broker.strip()}
     if config_file is not None:
         settings.update(read_config(config_file))

@@ -19,7 +19,7 @@ T = TypeVar("T")
 CONNECTION: dict[str, Any] = {
     "socket.timeout.ms": 10_000,
     "socket.keepalive.enable": True,
-    "reconnect.backoff.ms": 500,
+    "reconnect.backoff.ms": 50,  # doubles up to the most; the very first connection, too, waits for half of this
     "reconnect.backoff.max.ms": 1_000,
     "log.connection.close": False,
 }

@@ -2,7 +2,7 @@
 """One Apache Kafka node on this machine: the real broker, for development and for tests that must not be fooled.
 
 Needs Java 17 and the jars that `make kafka` brings. Records survive a stop and a kill; they lie in the data folder.
-It listens on 127.0.0.1 alone, without passwords.
+It listens on 127.0.0.1 alone, without passwords. `status` ends with 1 where none runs.
 """
 
 from argparse import Namespace
@@ -11,6 +11,7 @@ from pathlib import Path
 import _launch
 
 from adaptive_nerf.common.command_line import parser, run
+from adaptive_nerf.common.errors import Failure
 from adaptive_nerf.common.say import say
 from kafka_utils import node
 
@@ -40,8 +41,9 @@ def _stop(options: Namespace) -> None:
 
 def _status(options: Namespace) -> None:
     identity = node.find(options.data)
-    say(f"no Kafka node of {options.data} runs; ./scripts/kafka_node.py start starts one" if identity is None else
-        f"the Kafka node runs at {node.address(options.data)} (process {identity.pid}, log {options.data / node.LOG})")
+    if identity is None:
+        raise Failure(f"no Kafka node of {options.data} runs; ./scripts/kafka_node.py start starts one")
+    say(f"the Kafka node runs at {node.address(options.data)} (process {identity.pid}, log {options.data / node.LOG})")
 
 
 def _options() -> Namespace:

@@ -45,7 +45,7 @@ def add_broker(command: ArgumentParser) -> None:
 
 def way_of(given: Namespace) -> Way:
     served = {} if given.topic and given.broker else _served(given.state)
-    address = _address(given.broker or served.get("broker"), given.state)
+    address = _address(served.get("broker") if given.broker is None else given.broker, given.state)
     topics = Topics(given.topic or served.get("topic") or TOPIC)
     return Way(topics, address, client_settings(address, given.kafka_config))
 
@@ -60,7 +60,7 @@ def _served(state: Path) -> dict[str, Any]:
 
 def _address(broker: str | None, state: Path) -> str:
     if broker != EMBEDDED:
-        return broker or dev_broker.default_broker(state)
+        return dev_broker.default_broker(state) if broker is None else broker
     found = dev_broker.find(state)
     if found is None:
         raise BadUsage(f"no development broker runs with the state folder {state}; the mediator starts one: "

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from adaptive_nerf.common.errors import AdaptiveNerfError, BadInput, Failure
-from adaptive_nerf.jobs.fields import Group, JobId
+from adaptive_nerf.jobs.fields import JOB_ID_IN_WORDS, Group, JobId
 from adaptive_nerf.jobs.message import BadMessage, FieldError, parse
 from adaptive_nerf.jobs.serving import FewCallers, Serving
 from adaptive_nerf.jobs.states import Verb
@@ -56,6 +56,8 @@ def _told(item: Any) -> FieldError:
         return FieldError("", "holds an unknown field", "give verb and job_id")
     if item["type"] == "missing":
         return FieldError(f"/{name}", "is missing", "give verb and job_id")
+    if item["type"] == "string_pattern_mismatch":
+        return FieldError(f"/{name}", "is no name of a job", JOB_ID_IN_WORDS)
     return FieldError(f"/{name}", item["msg"][0].lower() + item["msg"][1:])
 
 

@@ -23,7 +23,8 @@ class Disk:
         for folder in self.folders:
             free = shutil.disk_usage(folder).free
             if free < self.low_bytes:
-                return f"only {free // MIB} MiB are free in {folder}, less than {self.low_bytes // MIB}"
+                return (f"only {free // MIB} MiB are free in {folder}, less than {self.low_bytes // MIB}; "
+                        f"make room, and it goes on by itself")
         return ""
 
     def keep_ballast(self) -> None:

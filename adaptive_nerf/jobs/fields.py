@@ -49,7 +49,9 @@ def without_dots(name: str) -> str:
     return name
 
 
-JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(without_dots)]
+JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+JOB_ID_IN_WORDS = "1 to 64 letters, digits, '.', '_' and '-', the first a letter or a digit"
+JobId = Annotated[str, Field(pattern=JOB_ID), AfterValidator(without_dots)]
 Steps = Annotated[tuple[CountOrNone, ...], BeforeValidator(numbers_of), Field(min_length=1, max_length=MOST_NUMBERS)]
 
 

@@ -155,7 +155,7 @@ def host_and_port(address: str) -> tuple[str, int]:
             return parts.hostname, parts.port
     except ValueError:
         pass
-    raise BadUsage(f"{address!r} is no HTTP address; give one as 127.0.0.1:8090")
+    raise BadUsage(f"--http {address!r} is no HTTP address; give one as 127.0.0.1:9108, or 'off'")
 
 
 def _refusal(address: str, error: OSError) -> Failure | BadUsage:

@@ -142,7 +142,7 @@ class Intake:
             self._uncommitted[Partition(message.topic, message.partition)] = message.offset + 1
         self._batch = []
         if taken.rejected:
-            log.warning("%d of %d messages refused; the reasons are in the events and dead letters", taken.rejected,
+            log.warning("%d of %d messages refused; ./scripts/jobs.py dead-letters tells why", taken.rejected,
                         len(batch))
         return len(batch)
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from adaptive_nerf.jobs.fields import Envelope
+from adaptive_nerf.jobs.fields import JOB_ID, Envelope
 from adaptive_nerf.jobs.message import BadMessage, job_of, parse
 from adaptive_nerf.jobs.paths import Roots, refused_paths
 from adaptive_nerf.jobs.records import NewJob, Rejected
@@ -41,4 +41,4 @@ def new_job(job: Envelope, canonical: str, derived_id: str, warnings: tuple[str,
 
 def _proper_id(name: object) -> str | None:
     """The job_id that a bad message gives itself, so that its sender recognises the answer."""
-    return name if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) else None
+    return name if isinstance(name, str) and re.fullmatch(JOB_ID, name) else None

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from adaptive_nerf.common.errors import BadInput
-from adaptive_nerf.jobs.fields import Envelope
+from adaptive_nerf.jobs.fields import JOB_ID_IN_WORDS, Envelope
 from adaptive_nerf.jobs.spec import MODELS
 
 MOST_BYTES, DEEPEST, LONGEST_NUMBER, MOST_ERRORS = 256 * 1024, 32, 64, 20
@@ -165,6 +165,10 @@ def _told(item: Any, model: type[Envelope]) -> FieldError:
         return FieldError(pointer, "unknown", f"did you mean {near[0]}?" if near else "no field has such a name")
     if item["type"] == "missing":
         return FieldError(pointer, "is missing", model.model_fields[str(place[0])].description or "")
+    if item["type"] == "string_pattern_mismatch":
+        name = str(place[0])
+        hint = JOB_ID_IN_WORDS if name == "job_id" else model.model_fields[name].description
+        return FieldError(pointer, "is no such name", hint or "")
     return FieldError(pointer, item["msg"][0].lower() + item["msg"][1:])
 
 

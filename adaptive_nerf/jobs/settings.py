@@ -57,6 +57,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.runner.is_file():
             raise BadUsage(f"--runner {self.runner} is no file")
+        if not self.group_id.strip():
+            raise BadUsage("--group_id is empty; give a name, as in nerf-mediator")
         least = {"--grace": (self.grace_s, 0), "--retry-base": (self.retry_base_s, 0), "--backlog": (self.backlog, 1),
                  "--light-slots": (self.light_slots, 0)}
         for flag, (value, smallest) in least.items():

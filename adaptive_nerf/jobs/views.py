@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptive_nerf.common.clock import Now, now
 from adaptive_nerf.common.errors import BadInput
+from adaptive_nerf.jobs.fields import JOB_ID, JOB_ID_IN_WORDS
 from adaptive_nerf.jobs.records import Job
 from adaptive_nerf.jobs.states import LIVE, TERMINAL, State
 
@@ -85,7 +87,7 @@ def limit_of(limit: object) -> int:
     if isinstance(limit, str) and limit.isascii() and limit.isdigit() and len(limit) < 10:
         limit = int(limit)
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MOST_LISTED:
-        raise BadInput(f"limit is no number from 1 to {MOST_LISTED}")
+        raise BadInput(f"limit (--last) is no number from 1 to {MOST_LISTED}")
     return limit
 
 
@@ -121,6 +123,8 @@ class Desk:
 
     def _cancel(self, request: dict[str, Any]) -> dict[str, Any]:
         job_id = _job_id(request)
+        if not re.fullmatch(JOB_ID, job_id):  # else it is kept for a job that can never come
+            raise BadInput(f"{job_id[:80]!r} is no name of a job; give {JOB_ID_IN_WORDS}")
         before = self._store.job(job_id)
         job = self._store.ask_cancel(job_id)
         self._woken()

@@ -110,3 +110,10 @@ def test_any_json_is_a_job_or_refused_by_field(fields, op):
 @given(st.binary(max_size=200))
 def test_any_bytes_are_answered(content):
     assert refusal(content).code
+
+
+def test_a_name_that_is_none_is_told_in_words_and_not_as_a_pattern():
+    (error,) = refusal(message(job_id="a/b")).errors
+    assert str(error).startswith("/job_id: is no such name, 1 to 64 letters, digits, '.', '_' and '-', ")
+    (error,) = refusal(message(op="eval", prefix="newest")).errors
+    assert error.hint == "which checkpoint there: best, last, step<N>"

@@ -36,6 +36,11 @@ def test_a_number_that_makes_no_sense_names_its_flag(tmp_path, field, value, fla
         settings(tmp_path, **{field: value})
 
 
+def test_a_group_without_a_name_is_refused(tmp_path):
+    with pytest.raises(BadUsage, match="--group_id is empty"):
+        settings(tmp_path, group_id=" ")
+
+
 def test_a_runner_that_is_not_there_is_named_at_once(tmp_path):
     with pytest.raises(BadUsage, match="--runner"):
         settings(tmp_path, runner=tmp_path / "none.py")

@@ -108,6 +108,12 @@ def test_a_cancel_before_the_job_is_kept_for_it(store, ask):
     assert add(store, "later-2").state is State.CANCELLED
 
 
+@pytest.mark.parametrize("name", ["../x", "a b", "-a", "x" * 65])
+def test_a_cancel_for_a_name_that_no_job_can_have_is_refused_and_not_kept(ask, name):
+    with pytest.raises(BadInput, match="is no name of a job; give 1 to 64 letters"):
+        ask("cancel", job_id=name)
+
+
 def test_a_retry_makes_a_new_job_of_one_that_has_ended(store, ask, woken):
     add(store, "a")
     run(store, "a")

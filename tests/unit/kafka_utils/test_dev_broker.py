@@ -9,9 +9,10 @@ import sys
 import pytest
 
 from adaptive_nerf.common.errors import Failure
-from kafka_utils import dev_broker
+from adaptive_nerf.common.transport import BrokerUnreachable
+from kafka_utils import dev_broker, reader
 from kafka_utils.processes import identify
-from kafka_utils.topic_manager import cluster_id, reachable
+from kafka_utils.topic_manager import cluster_id, ensure_topics, reachable
 from tests.support.waiting import wait_until
 
 PARENT = """
@@ -53,6 +54,18 @@ def test_a_file_left_by_a_killed_one_leads_nobody_astray(broker, tmp_path):
     again = dev_broker.start(tmp_path / "state")
     assert dev_broker.find(tmp_path / "state") == again.address
     again.stop()
+
+
+def test_a_reader_of_one_that_has_ended_is_told_and_does_not_wait_for_it(broker, monkeypatch):
+    settings = {"bootstrap.servers": broker.address}
+    ensure_topics(settings, {"events": {}})
+    monkeypatch.setattr(reader, "GONE_S", 0.5)
+    watching = reader.Reader(settings, "events")
+    watching.from_end()
+    broker.stop()
+    with pytest.raises(BrokerUnreachable, match="has ended, and its records with it"):
+        wait_until(lambda: watching.take(0.1), "it is told")
+    watching.close()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"pid": 1, "address": "x:1"}', '{"pid": "x"}', "\x00"])

@@ -91,6 +91,12 @@ def test_the_controller_keeps_its_port_when_the_node_gets_another(tmp_path, libs
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_number_that_is_no_port_is_named(port):
+    with pytest.raises(BadUsage, match=f"--port {port} is no port; give one from 1 to 65535"):
+        node._refuse_taken(port)
+
+
 def test_nothing_to_stop_is_no_error(tmp_path):
     assert node.find(tmp_path) is None
     assert not node.stop(tmp_path)
@@ -98,6 +104,7 @@ def test_nothing_to_stop_is_no_error(tmp_path):
 
 def test_the_command_tells_where_it_stands(tmp_path, clone):
     told = subprocess.run([clone / "scripts" / "kafka_node.py", "status", "--data", str(tmp_path)], capture_output=True,
-                          text=True, check=True)
+                          text=True, check=False)
+    assert told.returncode == 1
     assert "no Kafka node of" in told.stderr
     assert "kafka_node.py start starts one" in told.stderr

@@ -81,6 +81,17 @@ def test_an_empty_address_is_a_wrong_command_line():
         client_settings(" ")
 
 
+@pytest.mark.parametrize("broker", ["kafka", "kafka:9092", "10.0.0.1:9092", "[::1]:9092", "a:1,b:2", "SSL://b:9093"])
+def test_one_or_several_addresses_are_taken_as_they_are(broker):
+    assert client_settings(f" {broker} ") == {"bootstrap.servers": broker}
+
+
+@pytest.mark.parametrize("broker", ["foo bar", "http://b:9092", "b:port", "b:9092/", ",", "b:", "::1"])
+def test_what_is_no_address_is_a_wrong_command_line(broker):
+    with pytest.raises(BadUsage, match="is no address; give HOST:PORT, as in localhost:9092"):
+        client_settings(broker)
+
+
 def test_secrets_are_not_shown():
     secret = ("sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password", "sasl.oauthbearer.config",
               "sasl.oauthbearer.client.secret", "sasl.oauthbearer.assertion.private.key.passphrase")
