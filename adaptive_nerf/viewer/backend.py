@@ -71,6 +71,12 @@ class Backend(Protocol):
         """Read the photos of a later flight; takes seconds. The model stays as it is until the first step."""
         ...
 
+    def undo(self) -> None:
+        """Take back what was kept last, if anything was."""
+        ...
+
+    def can_undo(self) -> bool: ...
+
     def save(self) -> Path:
         """Write the model that is shown now as a checkpoint of this job; takes seconds."""
         ...
@@ -98,10 +104,6 @@ class LiveAdaptation(Protocol):
 
     def keep(self) -> None:
         """The model as it stands is the one from now on; later adaptations begin with it."""
-        ...
-
-    def undo(self) -> None:
-        """Take back what was kept last."""
         ...
 
 
