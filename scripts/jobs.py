@@ -32,25 +32,25 @@ def _parser() -> ArgumentParser:
     command = parser(__doc__, EXAMPLES)
     verbs = command.add_subparsers(metavar="VERB", required=True)
 
-    def verb(name: str, action, text: str, wants_job: bool = False, json: bool = True) -> ArgumentParser:
+    def verb(name: str, action, text: str, wants_job: bool = False) -> ArgumentParser:
         own = verbs.add_parser(name, help=text, description=text, formatter_class=TeachingFormatter, allow_abbrev=False)
         own.set_defaults(action=action)
         if wants_job:
             own.add_argument("job", metavar="JOB", help="its job_id")
-        if json:
-            own.add_argument("--json", action="store_true", help="print JSON instead of text")
+        own.add_argument("--json", action="store_true", help="print JSON instead of text")
         add_state(own)
         return own
 
-    for name, action, json in (("list", actions.list_jobs, True), ("watch", actions.watch, False)):
-        own = verb(name, action, "the jobs, newest last" if json else "the same, again every second", json=json)
+    for name, action, text in (("list", actions.list_jobs, "the jobs, newest last"),
+                               ("watch", actions.watch, "the same, again every second")):
+        own = verb(name, action, text)
         own.add_argument("--in", dest="in_state", action="append", type=str.upper, metavar="STATE",
                          choices=[state.value for state in State],
                          help="only those: running, failed, ...; may be given again")
         own.add_argument("--last", type=int, default=30, metavar="N", help="so many of the newest, 1000 at most")
     verb("status", actions.status, "the mediator itself: ready or why not, devices, counts")
     verb("show", actions.show, "everything about a job, its history and its last words", True)
-    own = verb("logs", actions.logs, "what a job printed in its latest attempt", True, json=False)
+    own = verb("logs", actions.logs, "what a job printed in its latest attempt", True)
     own.add_argument("-f", "--follow", action="store_true", help="and what it prints from now on, to its end")
     own.add_argument("--logs", type=Path, default=Path("logs"), metavar="DIR", help="where no mediator runs")
     for name, action, text in (

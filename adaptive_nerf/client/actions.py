@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from adaptive_nerf.client import dead_letters as letters
 from adaptive_nerf.client import tables
-from adaptive_nerf.client.event_stream import EventStream, open_reader
+from adaptive_nerf.client.event_stream import Event, EventStream, open_reader
 from adaptive_nerf.client.following import line_of
 from adaptive_nerf.client.job_logs import print_output
 from adaptive_nerf.client.plain_text import printable
@@ -41,7 +41,7 @@ def show(given: Namespace) -> None:
 
 def watch(given: Namespace) -> None:
     try:
-        tables.watch(lambda: _list_of(given))
+        (tables.watch_as_json if given.json else tables.watch)(lambda: _list_of(given))
     except KeyboardInterrupt:
         return
 
@@ -55,10 +55,10 @@ def logs(given: Namespace) -> None:
         if given.follow or not folder.is_dir() or folder.parent.resolve() != given.logs.resolve():
             raise
         say(f"no mediator runs; this is what {folder} holds")
-        print_output(folder, False, lambda: True)
+        print_output(folder, False, lambda: True, given.json)
         return
     try:
-        print_output(Path(job["log_dir"]), given.follow, lambda: _has_ended(given))
+        print_output(Path(job["log_dir"]), given.follow, lambda: _has_ended(given), given.json)
     except KeyboardInterrupt:
         return
 
@@ -89,19 +89,24 @@ def _replay(given: Namespace, way: Way, place: str) -> None:
     topic, value = letters.original(way, place)
     if topic != way.topics.jobs:
         deliver(way, topic, value)
-        say(f"sent to {topic}")
+        _print(given, {"sent_to": topic, "events": []}, lambda answer: say(f"sent to {topic}"))
         return
     value = letters.corrected(value, given.set or [])
     job_id = letters.job_id_of(value)
     if job_id is None:
         deliver_only(way, value)
-        say(f"sent to {way.topics.jobs}; it has no job_id, so ./scripts/jobs.py list tells what became of it")
+        text = f"sent to {topic}; it has no job_id, so ./scripts/jobs.py list tells what became of it"
+        _print(given, {"sent_to": topic, "events": []}, lambda answer: say(text))
         return
     with EventStream(way) as stream:
         deliver(way, way.topics.jobs, value)
         told = answer_of(stream, job_id, ANSWER_S)
     if not told:
         raise no_answer(way, given.state, job_id, ANSWER_S)
+    _print(given, {"sent_to": topic, "events": told}, lambda answer: _say_events(job_id, told))
+
+
+def _say_events(job_id: str, told: Iterable[Event]) -> None:
     for line in filter(None, map(line_of, told)):
         say(f"{job_id} {line}")
 
@@ -127,7 +132,7 @@ def _has_ended(given: Namespace) -> bool:
 
 def _tell(given: Namespace, verb: str) -> None:
     if given.via_topic:
-        _tell_by_topic(way_of(given), verb, given.job)
+        _tell_by_topic(given, way_of(given), verb)
         return
     try:
         answer = ask(given.state, {"verb": verb, "job_id": given.job})
@@ -141,16 +146,18 @@ def _tell(given: Namespace, verb: str) -> None:
     print_line(answer["told"] + (f"; did you mean {' or '.join(near)}?" if near else ""))
 
 
-def _tell_by_topic(way: Way, verb: str, job_id: str) -> None:
+def _tell_by_topic(given: Namespace, way: Way, verb: str) -> None:
+    job_id, topic = given.job, way.topics.control
     message = json.dumps({"verb": verb, "job_id": job_id}).encode()
     try:
         read_control(message)
     except BadMessage as error:
         raise BadInput(str(error)) from error
     way.check()
-    open_reader(way, way.topics.control).close()
-    deliver(way, way.topics.control, message)
-    print_line(f"{verb} of {job_id} is in {way.topics.control} at {way.address}; the next mediator there obeys")
+    open_reader(way, topic).close()
+    deliver(way, topic, message)
+    told = f"{verb} of {job_id} is in {topic} at {way.address}; the next mediator there obeys"
+    _print(given, {"job_id": job_id, "state": None, "told": told}, lambda answer: print_line(told))
 
 
 def print_line(text: str) -> None:

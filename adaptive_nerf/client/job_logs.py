@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from adaptive_nerf.client.plain_text import printable
 from adaptive_nerf.common.errors import BadInput
@@ -66,13 +67,18 @@ class Follower:
         return True
 
 
-class Output:
+class Output(Protocol):
+    def write(self, piece: bytes, attempt: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class Plain:
     """stdout: a terminal gets text without what would steer it, anything else gets byte for byte."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace") if sys.stdout.isatty() else None
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes, _: int) -> None:
         if self._decoder is not None:
             text = self._decoder.decode(piece)
             sys.stdout.write("".join(sign if sign in KEPT else printable(sign) for sign in text))
@@ -80,31 +86,61 @@ class Output:
             sys.stdout.buffer.write(piece)
         sys.stdout.flush()
 
+    def close(self) -> None:
+        pass
 
-def print_output(folder: Path, follows: bool, has_ended: Callable[[], bool]) -> None:
+
+class JsonLines:
+    """stdout: an object a line, {"attempt": 1, "line": "..."}."""
+
+    def __init__(self) -> None:
+        self._attempt, self._rest = 0, b""
+
+    def write(self, piece: bytes, attempt: int) -> None:
+        if attempt != self._attempt:
+            self.close()
+        self._attempt = attempt
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        for line in whole:
+            self._print(line)
+
+    def close(self) -> None:
+        """What was printed last may have no end of line."""
+        if self._rest:
+            self._print(self._rest)
+        self._rest = b""
+
+    def _print(self, line: bytes) -> None:
+        text = line.removesuffix(b"\r").decode(errors="replace")
+        sys.stdout.write(json.dumps({"attempt": self._attempt, "line": text}) + "\n")
+        sys.stdout.flush()
+
+
+def print_output(folder: Path, follows: bool, has_ended: Callable[[], bool], as_json: bool = False) -> None:
     """Of the latest attempt so far; `follows`: and what comes, until the job has ended."""
-    follower, out = Follower(folder), Output()
-    if follower.attempt == 0 and not follows:
-        _print_log(folder, out)
-        return
+    follower, out = Follower(folder), JsonLines() if as_json else Plain()
     try:
+        if follower.attempt == 0 and not follows:
+            _print_log(folder, out)
+            return
         ended = False
         while True:
             for piece in follower.pieces():
-                out.write(piece)
+                out.write(piece, follower.attempt)
             if ended or not follows:
                 return
             ended = has_ended()  # asked before the last look, so that its last words are read
             if not ended:
                 time.sleep(LOOK_S)
     finally:
+        out.close()
         follower.close()
 
 
 def _print_log(folder: Path, out: Output) -> None:
     """Of a job that was run by hand, without attempts."""
     try:
-        out.write((folder / "log.txt").read_bytes())
+        out.write((folder / "log.txt").read_bytes(), 0)
     except FileNotFoundError as error:
         raise BadInput(f"{folder} holds no output yet; follow it with -f") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,11 +42,19 @@ def print_list(answer: Told) -> None:
 def watch(look: Callable[[], Told]) -> None:
     """The list, again every second, until Ctrl-C."""
     if not sys.stdout.isatty():
-        raise BadUsage("watch draws on a terminal; elsewhere use: ./scripts/jobs.py list --json")
+        raise BadUsage("watch draws on a terminal; elsewhere use: ./scripts/jobs.py watch --json")
     with Live(console=console(), auto_refresh=False, screen=True) as live:
         while True:
             live.update(_looked(look), refresh=True)
             time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def watch_as_json(look: Callable[[], Told]) -> None:
+    """A line a second, until Ctrl-C or the mediator's end."""
+    while True:
+        sys.stdout.write(json.dumps(look()) + "\n")
+        sys.stdout.flush()
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _looked(look: Callable[[], Told]) -> RenderableType:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from adaptive_nerf.client import job_logs
@@ -94,6 +96,20 @@ def test_a_job_run_by_hand_has_its_log(job, capfdbinary):
     (job.folder / "log.txt").write_bytes(b"by hand \xff\n")
     print_output(job.folder, False, lambda: True)
     assert capfdbinary.readouterr().out == b"by hand \xff\n"
+
+
+def test_as_json_each_line_is_an_object_that_names_its_attempt(job, monkeypatch, capsys):
+    job.say(1, "head.txt", "one\r\n\x1b[2J漢\nno end".encode())
+
+    def ended():
+        job.say(2, "head.txt", b"two\n\nlast")
+        return True
+
+    monkeypatch.setattr(job_logs, "PIECE_BYTES", 1)  # characters are cut at every border of pieces
+    print_output(job.folder, True, ended, as_json=True)
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["attempt"], line["line"]) for line in told] == [
+        (1, "one"), (1, "\x1b[2J漢"), (1, "no end"), (2, "two"), (2, ""), (2, "last")]
 
 
 def test_no_output_at_all_is_one_line(job):
