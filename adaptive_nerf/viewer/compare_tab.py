@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 import viser
 
+from adaptive_nerf.common.errors import AdaptiveNerfError
 from adaptive_nerf.viewer.comparing import Comparison
+from adaptive_nerf.viewer.plain_words import escaped
 from adaptive_nerf.viewer.screen import Screen
 
 NOTHING = "nothing"
-HELP = ("Choose what to compare with. *Left and right*: the other one is left of the white edge, the current one right "
-        "of it. *Difference*: what changed lights up.")
+HELP = "Choose what to compare the model with. Both are seen from the same place."
+ONLY_ONE = "There is only one state of the model yet: adapt it, or save a checkpoint."
 
 
 class CompareTab:
@@ -20,6 +23,9 @@ class CompareTab:
     def __init__(self, gui: viser.GuiApi, screen: Screen, choices: Callable[[], Sequence[str]],
                  choose: Callable[[str | None], None]):
         self._screen, self._choices, self._choose = screen, choices, choose
+        self._lock = threading.Lock()  # one choice after the other
+        self._opened: str | None = None
+        self._problem = ""
         self._offered = (NOTHING, *choices())
         self._with = gui.add_dropdown("Compare with", self._offered, initial_value=NOTHING)
         self._with.on_update(lambda _: self._chosen())
@@ -31,11 +37,21 @@ class CompareTab:
         self._told = gui.add_markdown(HELP)
 
     def _chosen(self) -> None:
-        name = None if self._with.value == NOTHING else self._with.value
-        kind = Comparison(self._kind.value) if name else Comparison.OFF
-        self._kind.disabled, self._edge.disabled = name is None, kind is not Comparison.SPLIT
-        self._screen.set_look(comparison=kind)
-        self._choose(name)
+        with self._lock:
+            name = None if self._with.value == NOTHING else self._with.value
+            kind = Comparison(self._kind.value) if name else Comparison.OFF
+            self._kind.disabled, self._edge.disabled = name is None, kind is not Comparison.SPLIT
+            self._screen.set_look(comparison=kind)
+            if name != self._opened:
+                self._open(name)
+
+    def _open(self, name: str | None) -> None:
+        self._told.content = f"Opening **{escaped(name)}**…" if name else HELP
+        try:
+            self._choose(name)
+            self._opened, self._problem = name, ""
+        except AdaptiveNerfError as error:
+            self._opened, self._problem = None, f"**It cannot be opened:** {escaped(error, 300)}"
 
     def tick(self) -> None:
         """New states come while one looks."""
@@ -43,7 +59,16 @@ class CompareTab:
         if offered != self._offered:
             self._offered = offered
             self._with.options = offered
-        few = len(offered) == 1
-        told = "There is only one state of the model yet: adapt it, or save a checkpoint." if few else HELP
+        if self._lock.locked():
+            return
+        told = self._problem or self._explained(len(offered) > 1)
         if told != self._told.content:
             self._told.content = told
+
+    def _explained(self, any_to_choose: bool) -> str:
+        name = escaped(self._opened)
+        if self._opened is None:
+            return HELP if any_to_choose else ONLY_ONE
+        if self._kind.value == Comparison.SPLIT.value:
+            return f"**Left** of the white edge: {name}. **Right** of it: the model now."
+        return f"What lights up is different between *{name}* and the model now."

@@ -29,4 +29,4 @@ def dot(light: Light) -> str:
 
 def block(content: str) -> str:
     """With the margins and the size that the page's own words have."""
-    return f'<div style="padding:2px 12px;font-size:14px;line-height:1.45;overflow-wrap:anywhere">{content}</div>'
+    return f'<div style="padding:4px 12px;font-size:14px;line-height:1.45;overflow-wrap:anywhere">{content}</div>'

@@ -17,6 +17,7 @@ from adaptive_nerf.viewer.plain_words import escaped, length
 from adaptive_nerf.viewer.screen import Screen
 
 COLOUR = (255, 214, 10)
+LIFT = np.array([0.0, 0.0, 0.15])  # viewer units: a line on the ground is not hidden by it
 KEEPING = "adaptive-nerf-measurements-"
 PATIENCE_S, PIN_UNITS = 3.0, 2.5
 
@@ -71,6 +72,7 @@ class MeasureTab:
     def _clicked(self, event: viser.SceneClickEvent) -> None:
         if self._tool is Tool.LOOK:
             return
+        self._screen.touched()
         picked = self._screen.pick(*event.screen_pos)
         with self._lock:
             if picked is None:
@@ -115,10 +117,10 @@ class MeasureTab:
         gui = self._client.gui
         row = gui.add_folder(None)
         with row:
-            gui.add_markdown(escaped(measurement_words(item, self._frame), 400))
-            name = gui.add_text("Name", item.name)
+            name = gui.add_text(item.kind.capitalize(), item.name, hint="Its name; change it as you like.")
             name.on_update(lambda _: self._rename(index, name.value))
-            gui.add_button("Delete", hint=f"Delete {item.name}").on_click(lambda _: self._delete(index))
+            gui.add_markdown(escaped(measurement_words(item, self._frame), 400))
+            gui.add_button_group("", ("Delete",)).on_click(lambda _: self._delete(index))
         return row
 
     def _rename(self, index: int, name: str) -> None:
@@ -136,7 +138,7 @@ class MeasureTab:
         if item.end_enu_m is None:
             self._draw_mark(name, item.start_enu_m, item.name)
             return
-        start, end = (self._viewer_point(place) for place in (item.start_enu_m, item.end_enu_m))
+        start, end = (self._viewer_point(place) + LIFT for place in (item.start_enu_m, item.end_enu_m))
         self._client.scene.add_line_segments(name, np.stack([start, end])[None], COLOUR, thickness=3.0,
                                              thickness_units="screen")
         self._client.scene.add_label(f"{name}/name", f"{item.name}: {length(item.spans_m()[0])}",

@@ -14,7 +14,7 @@ from adaptive_nerf.geometry.types import Array
 Colour = tuple[int, int, int]
 TRAIN_COLOUR: Colour = (40, 110, 220)
 VAL_COLOUR: Colour = (240, 150, 20)
-FLIGHT_COLOURS: tuple[Colour, ...] = ((215, 40, 120), (130, 60, 190), (20, 150, 110), (190, 90, 30))
+FLIGHT_COLOURS: tuple[Colour, ...] = ((230, 50, 140), (250, 120, 190), (170, 20, 90), (200, 110, 170))
 MOST_FRUSTA = 600  # more would only be a cloud, and slow
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import numpy as np
 import viser
 
 from adaptive_nerf.data.expert_colours import expert_colours
-from adaptive_nerf.data.partition import Partition
 from adaptive_nerf.data.photos import Photo
 from adaptive_nerf.data.scene import Scene
-from adaptive_nerf.geometry.frames import FrameName
+from adaptive_nerf.geometry.boxes import Box
+from adaptive_nerf.geometry.frames import FrameName, SceneFrame
 from adaptive_nerf.geometry.types import Array
 from adaptive_nerf.viewer.overlay_shapes import (
     box_edges,
@@ -32,9 +32,9 @@ BAR_SHARE = 0.3  # of the photographed width
 
 
 class Layer(StrEnum):
-    TRAIN = "Photos used to learn"
-    VAL = "Photos kept for checking"
-    FLIGHTS = "Photos of later flights"
+    TRAIN = "Photos it learned from (blue)"
+    VAL = "Photos kept for checks (orange)"
+    FLIGHTS = "Photos of later flights (pink)"
     EXPERTS = "Boxes of the experts"
     POINTS = "Points of the survey"
     NORTH = "North and scale"
@@ -42,7 +42,7 @@ class Layer(StrEnum):
     @property
     def hint(self) -> str:
         photos = "Each little camera is a photo: click one to fly there."
-        return {Layer.TRAIN: f"Blue. {photos}", Layer.VAL: f"Orange. {photos}", Layer.FLIGHTS: photos,
+        return {Layer.TRAIN: photos, Layer.VAL: photos, Layer.FLIGHTS: photos,
                 Layer.EXPERTS: "Each part of the area has an expert; its box has its colour.",
                 Layer.POINTS: "Places that were seen in several photos.",
                 Layer.NORTH: "Arrow and bar lie on the ground."}[self]
@@ -54,21 +54,20 @@ class Overlays:
     def __init__(self, api: viser.SceneApi, on_photo: Callable[[Photo], None]):
         self._api, self._on_photo = api, on_photo
         self._parents: dict[Layer, viser.FrameHandle] = {}
+        self._wanted = {layer: layer is not Layer.EXPERTS for layer in Layer}
 
     def show(self, layer: Layer, visible: bool) -> None:
+        """Also of a layer that comes later."""
+        self._wanted[layer] = visible
         if layer in self._parents:
             self._parents[layer].visible = visible
 
-    def layers(self) -> list[Layer]:
-        """Those that have something to show."""
-        return list(self._parents)
-
     def is_shown(self, layer: Layer) -> bool:
-        return self._parents[layer].visible
+        return self._wanted[layer]
 
-    def _parent(self, layer: Layer, visible: bool) -> str:
+    def _parent(self, layer: Layer) -> str:
         name = f"/{layer.name.lower()}"
-        self._parents[layer] = self._api.add_frame(name, show_axes=False, visible=visible)
+        self._parents[layer] = self._api.add_frame(name, show_axes=False, visible=self._wanted[layer])
         return name
 
     def add_photos(self, scene: Scene) -> None:
@@ -77,7 +76,7 @@ class Overlays:
         for layer, photos in ((Layer.TRAIN, list(scene.split("train"))), (Layer.VAL, list(scene.split("val"))),
                               (Layer.FLIGHTS, later)):
             if photos:
-                parent = self._parent(layer, True)
+                parent = self._parent(layer)
                 for index in thinned(len(photos)):
                     self._add_frustum(parent, photos[index], scene, flights)
 
@@ -90,28 +89,29 @@ class Overlays:
             cast_shadow=False, receive_shadow=False)
         frustum.on_click(lambda _, photo=photo: self._on_photo(photo))
 
-    def add_experts(self, partition: Partition, scene: Scene) -> None:
-        parent = self._parent(Layer.EXPERTS, False)
-        colours = expert_colours(partition.n_experts)
-        for expert, box in enumerate(partition.boxes):
+    def add_experts(self, boxes: Sequence[Box], scene_frame: SceneFrame) -> None:
+        """Boxes in scene units; those drawn before are replaced."""
+        parent = self._parent(Layer.EXPERTS)
+        colours = expert_colours(len(boxes))
+        for expert, box in enumerate(boxes):
             red, green, blue = (int(channel) for channel in colours[expert])
-            self._api.add_line_segments(f"{parent}/{expert}", box_edges(box, scene.frame), (red, green, blue),
+            self._api.add_line_segments(f"{parent}/{expert}", box_edges(box, scene_frame), (red, green, blue),
                                         thickness=2.5, thickness_units="screen")
             self._api.add_label(f"{parent}/{expert}/name", f"Expert {expert}",
-                                position=box_top_centre(box, scene.frame), anchor="bottom-center")
+                                position=box_top_centre(box, scene_frame), anchor="bottom-center")
 
     def add_points(self, points_viewer: Array, colours: np.ndarray, point_units: float = 0.25) -> None:
         """Points [n, 3] with sRGB bytes [n, 3]."""
-        parent = self._parent(Layer.POINTS, True)
+        parent = self._parent(Layer.POINTS)
         self._api.add_point_cloud(f"{parent}/all", points_viewer.astype(np.float32), colours, point_size=point_units,
                                   point_shape="circle", point_shading="flat", precision="float32")
 
     def add_north_and_scale(self, corner: Array, width_units: float, metres_per_unit: float) -> None:
         """On the ground, at the south-west corner [3] of what was photographed."""
-        parent = self._parent(Layer.NORTH, True)
+        parent = self._parent(Layer.NORTH)
         bar_m = round_length_m(max(width_units * metres_per_unit * BAR_SHARE, 1e-3))
         bar, arrow = bar_m / metres_per_unit, max(width_units * 0.12, 1.0)
-        foot = corner - np.array([arrow * 0.5, 0.0, 0.0])
+        foot = corner + np.array([arrow * 0.3, arrow * 0.4, 0.0])
         lines = np.concatenate([scale_bar(corner, bar, bar * 0.08), north_arrow(foot, arrow)])
         self._api.add_line_segments(f"{parent}/lines", lines, INK, thickness=3.0, thickness_units="screen")
         self._api.add_label(f"{parent}/bar", f"{bar_m:g} m", position=corner + np.array([bar / 2, 0, bar * 0.1]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import viser
@@ -18,8 +19,13 @@ JPEG_QUALITY = 88
 
 
 class Screen:
-    def __init__(self, api: viser.SceneApi, scene_frame: SceneFrame, n_experts: int):
-        self._api, self._scene_frame, self._n_experts = api, scene_frame, n_experts
+    """`changed` is called, from any thread, when there is something new; one thread sends it with `send_if_changed`."""
+
+    def __init__(self, api: viser.SceneApi, scene_frame: SceneFrame, changed: Callable[[], None],
+                 touched: Callable[[], None]):
+        """`touched` is called when a person wants it otherwise, or clicks in it."""
+        self._api, self._scene_frame, self._changed, self.touched = api, scene_frame, changed, touched
+        self.n_experts = 1
         self._lock = threading.Lock()
         self._look = Look()
         self._frame: Frame | None = None
@@ -39,20 +45,26 @@ class Screen:
     def take(self, frame: Frame) -> None:
         with self._lock:
             self._frame, self._dirty = frame, True
+        self._changed()
 
     def take_other(self, frame: Frame | None) -> None:
         """What it is compared with."""
         with self._lock:
             self._other, self._dirty = frame, True
+        self._changed()
 
     def set_look(self, **changes: object) -> None:
         with self._lock:
             self._look, self._dirty = replace(self._look, **changes), True  # type: ignore[arg-type]
+        self.touched()
+        self._changed()
 
     def set_display(self, **changes: object) -> None:
         with self._lock:
             settings = replace(self._look.settings, **changes)  # type: ignore[arg-type]
             self._look, self._dirty = replace(self._look, settings=settings), True
+        self.touched()
+        self._changed()
 
     def pick(self, u: float, v: float) -> Picked | None:
         frame = self._frame
@@ -65,7 +77,7 @@ class Screen:
             self._dirty = False
         if frame is None or not dirty:
             return False
-        picture = composed(frame, other, look, self._scene_frame, self._n_experts)
+        picture = composed(frame, other, look, self._scene_frame, self.n_experts)
         self.legend, self.missing = picture.legend, picture.missing
         units = self._scene_frame.units_to_metres(FrameName.VIEWER)
         self._api.set_background_image(picture.rgb, format="jpeg", jpeg_quality=JPEG_QUALITY,
@@ -75,4 +87,4 @@ class Screen:
     def picture(self) -> Bytes | None:
         """As it stands in the window, without the overlays. [h, w, 3]"""
         frame, other, look = self._frame, self._other, self._look
-        return composed(frame, other, look, self._scene_frame, self._n_experts).rgb if frame is not None else None
+        return composed(frame, other, look, self._scene_frame, self.n_experts).rgb if frame is not None else None

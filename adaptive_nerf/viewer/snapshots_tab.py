@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +26,9 @@ class SnapshotsTab:
     """Pictures go to the person's downloads, and with their pose into `folder`."""
 
     def __init__(self, client: viser.ClientHandle, screen: Screen, pilot: Pilot, frame: SceneFrame,
-                 folder: Path, address: Callable[[], str]):
+                 folder: Path, address: str):
         self._client, self._screen, self._pilot, self._frame = client, screen, pilot, frame
-        self._folder, self._address = folder, address
+        self._folder, self._address = folder, address.rstrip("/")
         gui = client.gui
         kind = gui.add_button_group("Save", ("With drawings", "Picture only"),
                                     hint="With drawings: as your window shows it, with marks and boxes.")
@@ -43,6 +42,7 @@ class SnapshotsTab:
             self._link_told = gui.add_markdown("")
 
     def _take(self, with_drawings: bool) -> None:
+        self._screen.touched()
         view, look = self._pilot.view(), self._screen.look
         try:
             pixels = self._window() if with_drawings else self._screen.picture()
@@ -67,7 +67,7 @@ class SnapshotsTab:
                                        transport_format="png", timeout=PATIENCE_S)[..., :3]
 
     def _make_link(self) -> None:
-        self._link.value = f"{self._address()}/?{link_query(self._pilot.view())}"
+        self._link.value = f"{self._address}/?{link_query(self._pilot.view())}"
 
     def _go(self, text: str) -> None:
         if not text.strip():

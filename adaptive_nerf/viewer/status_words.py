@@ -24,7 +24,7 @@ class Situation:
     quality: Quality | None = None  # of the picture in the window; None: there is none yet
     took_s: float | None = None
     last_rung: Quality = Quality.FULL  # up to which it will be made finer
-    stale: bool = False  # the picture belongs to an earlier camera or an earlier model
+    stale: str = ""  # what the picture is of an earlier one of: "view" or "model"; empty: it is of this moment
     waited_s: float = 0.0  # since a newer one was asked for
     memory_was_short: bool = False
     failure: str = ""  # why the last picture could not be made; foreign text
@@ -59,7 +59,7 @@ def _picture_line(now: Situation) -> str:
         return _line(Light.CARE, "Making the first picture…")
     if now.stale:
         late = f", {duration(now.waited_s)} late" if now.waited_s >= SLOW_S else ""
-        return _line(Light.CARE, "Catching up:", f"this picture is of an earlier view{late}")
+        return _line(Light.CARE, "Catching up:", f"this picture is of an earlier {now.stale}{late}")
     if now.quality < now.last_rung:
         return _line(Light.CARE, "Getting sharper…", f"{RUNG_WORDS[now.quality]}{_took(now)}")
     return _line(Light.GOOD, RUNG_WORDS[now.quality].capitalize(), _took(now).removeprefix(", "))

@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import viser
 
 from adaptive_nerf.viewer.colour_maps import ColourMap
 from adaptive_nerf.viewer.display import Background, DisplaySettings, Mode
-from adaptive_nerf.viewer.legends import legend_html
-from adaptive_nerf.viewer.markup import block
-from adaptive_nerf.viewer.overlays import Overlays
+from adaptive_nerf.viewer.overlays import Layer, Overlays
 from adaptive_nerf.viewer.screen import Screen
 from adaptive_nerf.viewer.wishes import Wish
 
-ALL_EXPERTS = "All experts"
+ALL_EXPERTS, ONLY = "All experts", "Only expert "
 MODE_HINT = ("Colour: as photographed. Depth: how far away. Opacity: how solid the model is there. "
              "Normals: which way surfaces face. Expert: which part of the model shows it.")
+COME_LATER = frozenset({Layer.EXPERTS, Layer.POINTS})  # with the model; when they were read
 MOST_STOPS, GAMMAS, FARTHEST_M = 4.0, (0.4, 3.0), 10_000.0
 
 
 class ViewTab:
     """`wish` is read by whoever asks for pictures; `changed` is called when they must be asked for anew."""
 
-    def __init__(self, gui: viser.GuiApi, screen: Screen, n_experts: int, changed: Callable[[], None]):
+    def __init__(self, gui: viser.GuiApi, screen: Screen, changed: Callable[[], None]):
         self._gui, self._screen, self._changed = gui, screen, changed
         self.wish = Wish.AUTO
         mode = gui.add_dropdown("Show", [mode.value for mode in Mode], initial_value=Mode.COLOUR.value, hint=MODE_HINT)
         mode.on_update(lambda _: screen.set_display(mode=Mode(mode.value)))
-        if n_experts > 1:
-            self._add_experts(n_experts)
+        self._expert = gui.add_dropdown("Experts", (ALL_EXPERTS,), initial_value=ALL_EXPERTS, visible=False,
+                                        hint="The model is made of experts, one for each part of the area. "
+                                             "One alone hides what the others show.")
+        self._expert.on_update(lambda _: screen.set_display(expert_alone=_expert_number(self._expert.value)))
         wish = gui.add_dropdown("Quality", [wish.value for wish in Wish], initial_value=Wish.AUTO.value,
                                 hint="Automatic: coarse at once, then finer. Fast: for slow computers. "
                                      "Best: every pixel of your window, which takes longer.")
         wish.on_update(lambda _: self._wish_for(Wish(wish.value)))
-        self._legend = gui.add_html("")
+        self._boxes: dict[Layer, viser.GuiCheckboxHandle] = {}
 
-    def _add_experts(self, n_experts: int) -> None:
-        names = [ALL_EXPERTS, *(f"Only expert {expert}" for expert in range(n_experts))]
-        expert = self._gui.add_dropdown("Experts", names, initial_value=ALL_EXPERTS,
-                                        hint="The model is made of experts, one for each part of the area. "
-                                             "One alone hides what the others show.")
-        expert.on_update(lambda _: self._screen.set_display(
-            expert_alone=None if expert.value == ALL_EXPERTS else names.index(expert.value) - 1))
+    def offer_experts(self, count: int) -> None:
+        self._expert.options = (ALL_EXPERTS, *(f"{ONLY}{expert}" for expert in range(count)))
+        self._expert.visible = count > 1
 
     def _wish_for(self, wish: Wish) -> None:
         self.wish = wish
@@ -52,11 +49,17 @@ class ViewTab:
         ways = self._gui.add_button_group("Go to", ("Overview", "From above"))
         ways.on_click(lambda _: (overview if ways.value == "Overview" else from_above)())
 
-    def add_layers(self, overlays: Overlays) -> None:
+    def add_layers(self, overlays: Overlays, layers: Sequence[Layer]) -> None:
         with self._gui.add_folder("Drawn over the picture"):
-            for layer in overlays.layers():
-                box = self._gui.add_checkbox(layer.value, overlays.is_shown(layer), hint=layer.hint)
+            for layer in layers:
+                box = self._gui.add_checkbox(layer.value, overlays.is_shown(layer), hint=layer.hint,
+                                             visible=layer not in COME_LATER)
+                self._boxes[layer] = box
                 box.on_update(lambda _, box=box, layer=layer: overlays.show(layer, box.value))
+
+    def offer_layer(self, layer: Layer) -> None:
+        """It has something to show now."""
+        self._boxes[layer].visible = True
 
     def add_fine_tuning(self) -> None:
         gui, screen, usual = self._gui, self._screen, DisplaySettings()
@@ -88,9 +91,6 @@ class ViewTab:
         for widget in (automatic, near, far):
             widget.on_update(changed)
 
-    def tick(self) -> None:
-        """The legend of what stands in the window."""
-        legend = self._screen.legend
-        told = block(legend_html(legend)) if legend is not None and (legend.bar or legend.patches) else ""
-        if told != self._legend.content:
-            self._legend.content = told
+
+def _expert_number(name: str) -> int | None:
+    return None if name == ALL_EXPERTS else int(name.removeprefix(ONLY))

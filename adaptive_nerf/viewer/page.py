@@ -1,0 +1,196 @@
+"""One person's page: built when their browser connects, gone when it leaves. What it shows is theirs alone.
+
+One thread of its own does all that is repeated: it asks for pictures as the camera moves, sends those that are ready,
+and keeps the words of the tabs up to date. Everything else happens in the callbacks of buttons.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import viser
+
+from adaptive_nerf.geometry.frames import FrameName
+from adaptive_nerf.viewer.adapt_tab import AdaptTab
+from adaptive_nerf.viewer.backend import ModelNow
+from adaptive_nerf.viewer.compare_tab import CompareTab
+from adaptive_nerf.viewer.compass import compass_html
+from adaptive_nerf.viewer.jobs_tab import JobsTab
+from adaptive_nerf.viewer.legends import legend_html
+from adaptive_nerf.viewer.markup import block
+from adaptive_nerf.viewer.measure_tab import MeasureTab
+from adaptive_nerf.viewer.overlays import Layer, Overlays
+from adaptive_nerf.viewer.overview import overview_of
+from adaptive_nerf.viewer.photo_panel import PhotoPanel
+from adaptive_nerf.viewer.picture_source import PictureSource
+from adaptive_nerf.viewer.pilot import Pilot
+from adaptive_nerf.viewer.screen import Screen
+from adaptive_nerf.viewer.session_state import SessionState
+from adaptive_nerf.viewer.session_tab import SessionTab
+from adaptive_nerf.viewer.snapshots_tab import SnapshotsTab
+from adaptive_nerf.viewer.status_words import ModelState, Situation, status_html
+from adaptive_nerf.viewer.view_tab import ViewTab
+from adaptive_nerf.viewer.wishes import last_rung, pixels_wanted
+
+WORDS_EVERY_S, PANEL_PX = 0.25, 480.0
+log = logging.getLogger(__name__)
+
+
+class Page:
+    def __init__(self, client: viser.ClientHandle, session: SessionState, who: str, address: str):
+        """`who`: what this person is called here. `address`: of the page, without its token, for links."""
+        self._client, self._session, self._who = client, session, who
+        self._backend, self._scene = session.backend, session.backend.scene
+        self._wake, self._moved = threading.Event(), threading.Event()
+        self._closed = False
+        self._model, self._model_is_new = ModelNow(), True
+        self._overview = overview_of(self._scene)
+        self._pilot = Pilot(client, self._scene.frame)
+        self._screen = Screen(client.scene, self._scene.frame, self._wake.set, session.touch)
+        self._photos = PhotoPanel(client, self._scene, self._pilot, self._overview.flown_units)
+        self._overlays = Overlays(client.scene, self._photos.show)
+        self._pictures = PictureSource(self._backend, self._screen, self._wake.set)
+        self._build(address)
+        self._unsubscribe = self._backend.subscribe(self._model_changed)
+        client.camera.on_update(lambda _: self._camera_moved())
+        self._worker = threading.Thread(target=self._work, name=f"page of {who}")
+        self._worker.start()
+
+    def _build(self, address: str) -> None:
+        client, gui, session, scene = self._client, self._client.gui, self._session, self._scene
+        gui.configure_theme(show_logo=False, show_share_button=False, control_width="large")
+        gui.set_panel_label("3-D view")
+        gui.main_panel.float(x=-15, y=15, width=PANEL_PX)
+        self._status = gui.add_html(status_html(Situation(ModelState.LOADING)))
+        tabs = gui.add_tab_group()
+        with tabs.add_tab("View"):
+            self._view = ViewTab(gui, self._screen, self._ask_anew)
+            self._view.add_ways(lambda: self._pilot.fly_to(self._overview.start),
+                                lambda: self._pilot.fly_to(self._overview.from_above()))
+            self._view.add_layers(self._overlays, self._layers())
+            self._view.add_fine_tuning()
+        with tabs.add_tab("Compare"):
+            self._compare = CompareTab(gui, self._screen, self._backend.states, self._pictures.compare_with)
+        with tabs.add_tab("Measure"):
+            self._measure = MeasureTab(client, self._screen, scene.frame, session.job_id)
+        with tabs.add_tab("Adapt"):
+            self._adapt = AdaptTab(client, session.adaptation, self._who, sorted(scene.flights))
+        with tabs.add_tab("Snapshots"):
+            SnapshotsTab(client, self._screen, self._pilot, scene.frame, session.folder / "snapshots", address)
+        with tabs.add_tab("Jobs"):
+            self._jobs = JobsTab(gui, session.jobs)
+        with tabs.add_tab("Session"):
+            self._session_tab = SessionTab(client, session, self._who)
+        self._legend, self._compass = gui.add_html(""), gui.add_html("")
+
+    def _layers(self) -> list[Layer]:
+        """What there is, or may come, to be drawn over the picture."""
+        splits = {Layer.TRAIN: self._scene.split("train"), Layer.VAL: self._scene.split("val"),
+                  Layer.FLIGHTS: self._scene.flights}
+        return [layer for layer in Layer if splits.get(layer, True)]
+
+    def close(self) -> None:
+        """The browser has gone."""
+        self._closed = True
+        self._wake.set()
+        self._unsubscribe()
+        self._pictures.close()
+        self._adapt.left()
+        if threading.current_thread() is not self._worker:
+            self._worker.join()
+
+    def _camera_moved(self) -> None:
+        self._session.touch()
+        self._ask_anew()
+
+    def _ask_anew(self) -> None:
+        self._moved.set()
+        self._wake.set()
+
+    def _model_changed(self) -> None:
+        self._model_is_new = True
+        self._wake.set()
+
+    def _work(self) -> None:
+        self._guarded(self._draw_slowly)
+        words_at = 0.0
+        while not self._closed:
+            self._wake.wait(WORDS_EVERY_S)
+            self._wake.clear()
+            self._guarded(self._send_pictures)
+            if not self._closed and time.monotonic() - words_at >= WORDS_EVERY_S:
+                words_at = time.monotonic()
+                self._guarded(self._tell)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """A fault is logged, and the page goes on."""
+        try:
+            action()
+        except Exception:
+            log.exception("a page of the viewer met a fault")
+
+    def _draw_slowly(self) -> None:
+        """What takes a while to read, when the first words stand already."""
+        scene = self._scene
+        self._overlays.add_photos(scene)
+        self._overlays.add_north_and_scale(self._overview.corner, self._overview.width_units,
+                                           scene.frame.units_to_metres(FrameName.VIEWER))
+        self._measure.restore()
+        self._adapt.restore()
+        points = self._backend.points()
+        if points is not None:
+            self._overlays.add_points(points.positions_viewer, points.colours)
+            self._view.offer_layer(Layer.POINTS)
+
+    def _send_pictures(self) -> None:
+        if self._model_is_new:
+            self._model_is_new = False
+            self._take_model(self._backend.model())
+        if self._moved.is_set() and self._model.renderer is not None:
+            self._moved.clear()
+            wish = self._view.wish
+            self._pictures.want(self._pilot.camera(pixels_wanted(wish, self._pilot.window_pixels())), last_rung(wish))
+        self._pictures.fetch()
+        if self._screen.send_if_changed():
+            self._client.flush()
+            self._tell_legend()
+
+    def _take_model(self, model: ModelNow) -> None:
+        former, self._model = self._model, model
+        if len(model.expert_boxes) != len(former.expert_boxes) or model.expert_boxes is not former.expert_boxes:
+            self._screen.n_experts = max(1, len(model.expert_boxes))
+            self._view.offer_experts(len(model.expert_boxes))
+            self._overlays.add_experts(model.expert_boxes, self._scene.frame)
+            self._view.offer_layer(Layer.EXPERTS)
+        if model.epoch != former.epoch:
+            self._pictures.model_changed()
+        if former.renderer is None:
+            self._moved.set()
+
+    def _tell_legend(self) -> None:
+        legend = self._screen.legend
+        told = block(legend_html(legend)) if legend is not None and (legend.bar or legend.patches) else ""
+        if told != self._legend.content:
+            self._legend.content = told
+
+    def _tell(self) -> None:
+        told = status_html(self._situation())
+        if told != self._status.content:
+            self._status.content = told
+        picked = self._screen.pick(0.5, 0.5)
+        compass = compass_html(self._pilot.view(), self._pilot.window_height_px, picked.distance_m if picked else None)
+        if compass != self._compass.content:
+            self._compass.content = compass
+        for tab in (self._compare, self._adapt, self._jobs, self._session_tab):
+            tab.tick()
+
+    def _situation(self) -> Situation:
+        model, queue = self._backend.model(), self._pictures.status()
+        frame, stale = self._screen.frame, ""
+        if queue.stale and queue.ready is not None:
+            stale = "view" if queue.ready.seq < queue.accepted else "model"
+        return Situation(model.state, model.words, frame.quality if frame else None, queue.took_s, queue.best, stale,
+                         queue.waited_s, model.memory_was_short, queue.error, self._screen.missing)

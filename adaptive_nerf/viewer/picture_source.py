@@ -1,0 +1,79 @@
+"""The pictures of one person: of the model, and of the state that it is compared with, each from a queue of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from adaptive_nerf.common.errors import Failure
+from adaptive_nerf.geometry.cameras import Camera
+from adaptive_nerf.rendering.render_queue import QueueStatus, RenderQueue, RenderRequest
+from adaptive_nerf.rendering.types import Frame, Output, Quality
+from adaptive_nerf.viewer.backend import Backend
+from adaptive_nerf.viewer.screen import Screen
+
+EVERY_CHANNEL = frozenset(Output)  # so that another display mode needs no new picture
+
+
+class PictureSource:
+    """`ready` is called from a queue's thread when there is something to fetch."""
+
+    def __init__(self, backend: Backend, screen: Screen, ready: Callable[[], None]):
+        self._backend, self._screen, self._ready = backend, screen, ready
+        self._lock = threading.Lock()  # of the other queue
+        self._queue = RenderQueue(self._render, ready)
+        self._other: RenderQueue | None = None
+        self._request: RenderRequest | None = None
+        self._closed = False
+
+    def _render(self, request: RenderRequest, quality: Quality, cancelled: Callable[[], bool]) -> Frame:
+        renderer = self._backend.model().renderer
+        if renderer is None:
+            raise Failure("the model has gone")
+        return renderer.render(request.camera, request.outputs, quality, cancelled)
+
+    def want(self, camera: Camera, best: Quality) -> None:
+        self._request = RenderRequest(camera, EVERY_CHANNEL, best)
+        self._queue.update(self._request)
+        with self._lock:
+            if self._other is not None:
+                self._other.update(self._request)
+
+    def model_changed(self) -> None:
+        self._queue.model_changed()
+
+    def compare_with(self, state: str | None) -> None:
+        """May take seconds. AdaptiveNerfError where that state cannot be opened."""
+        renderer = self._backend.renderer_of(state) if state is not None else None
+        with self._lock:
+            former, self._other = self._other, None
+        if former is not None:
+            former.close()
+        self._screen.take_other(None)
+        if renderer is None:
+            return
+        with self._lock:
+            if not self._closed:
+                self._other = RenderQueue(renderer, self._ready)
+                if self._request is not None:
+                    self._other.update(self._request)
+
+    def fetch(self) -> None:
+        """Hand what is ready to the screen."""
+        frame = self._queue.get()
+        if frame is not None:
+            self._screen.take(frame)
+        with self._lock:
+            other = self._other.get() if self._other is not None else None
+        if other is not None:
+            self._screen.take_other(other)
+
+    def status(self) -> QueueStatus:
+        return self._queue.status()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed, other, self._other = True, self._other, None
+        self._queue.close()
+        if other is not None:
+            other.close()
