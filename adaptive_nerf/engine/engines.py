@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -18,6 +19,7 @@ from adaptive_nerf.engine.cpu import compositing, fields, marching
 from adaptive_nerf.engine.cpu import operations as cpu
 from adaptive_nerf.engine.cpu.build import Unavailable
 from adaptive_nerf.engine.cpu.library import library
+from adaptive_nerf.engine.precision import half
 
 log = logging.getLogger(__name__)
 CHOICES = ("auto", "torch", "cpu", "tcnn")
@@ -42,14 +44,18 @@ class Engine:
 TORCH = Engine("torch")
 CPU = Engine("cpu", cpu.encode, fields.trunk, fields.colour, fields.field, marching.march, compositing.composite,
              cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.adam_tables, cpu.adam_dense)
+CPU_HALF = replace(CPU, name="cpu, halves", encode=partial(cpu.encode, half=True),
+                   trunk=partial(fields.trunk, half=True), colour=partial(fields.colour, half=True),
+                   field=partial(fields.field, half=True))
 
 
 def engine(device: torch.device | str = "cpu") -> Engine:
-    """The engine for tensors on this device."""
+    """The engine for tensors on this device; in halves where they are wished for and gain (precision.py)."""
     choice = os.environ.get("ADAPTIVE_NERF_ENGINE", "auto")
     if choice not in CHOICES:
         raise BadUsage(f"ADAPTIVE_NERF_ENGINE is '{choice}'; choose one of {', '.join(CHOICES)}")
-    return _engine(torch.device(device).type, choice)
+    found = _engine(torch.device(device).type, choice)
+    return CPU_HALF if found is CPU and half() and library().has_halves() else found
 
 
 @functools.cache

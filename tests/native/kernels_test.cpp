@@ -36,7 +36,7 @@ std::vector<Piece> cut(int64_t n, int64_t slots) {
     return pieces;
 }
 
-void tables(int64_t n, int64_t features) {
+void tables(int64_t n, int64_t features, int64_t half) {
     Draws draws;
     const int64_t slots = 2;
     const Level levels[] = {{0, 64, 4, 0, 3.0f, 0}, {64, 256, 300, 1, 299.0f, 0}};
@@ -46,13 +46,13 @@ void tables(int64_t n, int64_t features) {
     auto pieces = cut(n, slots);
     std::vector<float> out(size_t(2 * n * features)), slopes(size_t(3 * n));
     EncodeArgs encoding{0, local.data(), n, pieces.data(), int64_t(pieces.size()), levels, 2, features, rows,
-                        table.data(), out.data(), n * features, out.data(), n * features, slopes.data(), n};
+                        table.data(), out.data(), n * features, half, out.data(), n * features, slopes.data(), n};
     run(encode, encoding);
     run(encode_places_gradient, encoding);
     const int64_t line = features <= 2 ? 8 : features <= 4 ? 4 : 2;
     std::vector<float> total(table.size()), first(table.size()), second(table.size());
     std::vector<uint8_t> touched(size_t(slots * rows / line));
-    const Pending pending{local.data(), n, out.data(), n * features, pieces.data(), int64_t(pieces.size())};
+    const Pending pending{local.data(), n, out.data(), n * features, half, pieces.data(), int64_t(pieces.size())};
     const float rates[] = {0.1f, 0.0f};
     const int64_t largest = 256, workers = 2;
     std::vector<float> scratch(size_t(workers * largest * features));
@@ -78,7 +78,7 @@ Shape shape(std::vector<int64_t> widths) {
     return result;
 }
 
-void fields(int64_t n, int64_t code) {
+void fields(int64_t n, int64_t code, int64_t half) {
     Draws draws;
     const int64_t slots = 2, width = 16 + code, n_rays = 5;
     auto pieces = cut(n, slots);
@@ -91,7 +91,7 @@ void fields(int64_t n, int64_t code) {
     std::vector<float> for_directions(size_t(n * width)), parts(pieces.size() * size_t(trunk.n_weights()));
     std::vector<float> head_parts(pieces.size() * size_t(head.n_weights())), total(trunk_weights.size());
     FieldArgs a{0, n, pieces.data(), int64_t(pieces.size()), trunk, head, trunk_weights.data(), head_weights.data(), 1, 1.0f,
-                0, features.data(), 3, 2, n * 2, place.data(), 16, directions.data(), width, rays.data(), out.data(),
+                0, half, half, features.data(), 3, 2, n * 2, place.data(), 16, directions.data(), width, rays.data(), out.data(),
                 gradient.data(), for_features.data(), n * 2, for_place.data(), for_directions.data(), parts.data(),
                 head_parts.data()};
     const Shape none{};
@@ -155,8 +155,10 @@ void plain(int64_t n) {
 
 int main() {
     for (int64_t n : {0, 1, 15, 16, 17, 95, 96, 97, 500}) {
-        for (int64_t features : {1, 2, 3, 4, 8}) tables(n, features);
-        for (int64_t code : {0, 5}) fields(n, code);
+        for (int64_t half : {0, 1}) {
+            for (int64_t features : {1, 2, 3, 4, 8}) tables(n, features, half);
+            for (int64_t code : {0, 5}) fields(n, code, half);
+        }
         for (int64_t regions : {1, 3}) pictures(n, regions, 4000, 1.2), pictures(n, regions, 40, 1.0);
         plain(n * 100);
     }

@@ -64,8 +64,13 @@ def by_level(features: Tensor) -> tuple[Tensor, int]:
     return features, features.stride(1)
 
 
-def new_features(n: int, grid: HashGrid) -> Tensor:
-    return torch.empty(grid.levels, n, grid.features).permute(1, 0, 2)
+def new_features(n: int, n_levels: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """[n, levels, features], level by level"""
+    return torch.empty(n_levels, n, width, dtype=dtype).permute(1, 0, 2)
+
+
+def is_half(tensor: Tensor | None) -> bool:
+    return tensor is not None and tensor.dtype == torch.bfloat16
 
 
 def float32(**tensors: Tensor | None) -> None:

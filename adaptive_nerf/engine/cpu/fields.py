@@ -1,14 +1,23 @@
 """Density trunk, colour head and both together, by the library; the activations are computed anew in the backward."""
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from adaptive_nerf.engine.cpu import pool
-from adaptive_nerf.engine.cpu.buffers import Pieces, Unsorted, by_level, float32, pieces, shape
+from adaptive_nerf.engine.cpu.buffers import (
+    Pieces,
+    Unsorted,
+    by_level,
+    float32,
+    is_half,
+    new_features,
+    pieces,
+    shape,
+)
 from adaptive_nerf.engine.cpu.library import FieldArgs, library
 from adaptive_nerf.engine.network import GEOMETRY, Network, Trunk
 from adaptive_nerf.engine.samples import Samples
@@ -22,30 +31,33 @@ class _Task:
     trunk: Trunk | None
     head: Network | None
     rays: Tensor | None = None  # [n] rows of the directions
+    half: bool = False  # networks in bfloat16, sums in float32
 
     @property
     def outputs(self) -> int:
         return GEOMETRY if self.head is None else 3 if self.trunk is None else 4
 
 
-def trunk(weights: Tensor, features: Tensor, slots: Tensor, shape: Trunk) -> Tensor:
-    return _run(_Task(slots, shape, None), weights, None, features, None, None)
+def trunk(weights: Tensor, features: Tensor, slots: Tensor, shape: Trunk, half: bool = False) -> Tensor:
+    return _run(_Task(slots, shape, None, half=half), weights, None, features, None, None)
 
 
-def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor | None, shape: Network) -> Tensor:
-    return _run(_Task(slots, None, shape), None, weights, None, place, directions)
+def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor | None, shape: Network,
+           half: bool = False) -> Tensor:
+    return _run(_Task(slots, None, shape, half=half), None, weights, None, place, directions)
 
 
 def field(trunk_weights: Tensor, colour_weights: Tensor, features: Tensor, directions: Tensor, samples: Samples,
-          shapes: tuple[Trunk, Network]) -> Tensor:
+          shapes: tuple[Trunk, Network], half: bool = False) -> Tensor:
     n = len(features)
-    task = _Task(samples.slots[:n], *shapes, samples.rays[:n].contiguous())
+    task = _Task(samples.slots[:n], *shapes, samples.rays[:n].contiguous(), half)
     return _run(task, trunk_weights, colour_weights, features, None, directions)
 
 
 def _run(task: _Task, *inputs: Tensor | None) -> Tensor:
     names = ("trunk_weights", "head_weights", "features", "place", "directions")
-    float32(**dict(zip(names, inputs, strict=True)))
+    float32(**{name: value for name, value in zip(names, inputs, strict=True)
+               if name != "features" or not is_half(value)})
     try:
         return _Field.apply(task, *inputs)
     except Unsorted:
@@ -53,7 +65,7 @@ def _run(task: _Task, *inputs: Tensor | None) -> Tensor:
         rays = None if task.rays is None else task.rays[order]
         moved = [value if value is None or at < 2 or (at == 4 and rays is not None) else value[order]
                  for at, value in enumerate(inputs)]
-        found = _Field.apply(_Task(task.slots[order], task.trunk, task.head, rays), *moved)
+        found = _Field.apply(replace(task, slots=task.slots[order], rays=rays), *moved)
         return found[torch.argsort(order)]
 
 
@@ -82,7 +94,7 @@ class _Field(torch.autograd.Function):
         args.gradient = gradient.data_ptr()
         for_features = for_place = for_directions = None
         if features is not None and wants_features:
-            for_features = torch.empty(features.shape[1], len(features), features.shape[2]).permute(1, 0, 2)
+            for_features = new_features(*features.shape, features.dtype)
             args.features_gradient, args.features_gradient_stride = for_features.data_ptr(), for_features.stride(1)
         if place is not None:
             for_place = torch.empty(len(place), GEOMETRY)
@@ -105,11 +117,12 @@ def _arguments(task: _Task, trunk_weights, head_weights, features, place, direct
     weights = trunk_weights if trunk_weights is not None else head_weights
     n = len(features if features is not None else place)
     held = pieces(task.slots, len(weights), n)
-    args = FieldArgs(n=n, pieces=ctypes.addressof(held.data), n_pieces=held.count)
+    args = FieldArgs(n=n, pieces=ctypes.addressof(held.data), n_pieces=held.count, half=task.half)
     if task.trunk is not None:
         args.trunk, args.density_bias = shape(task.trunk.network), task.trunk.density_bias
         args.trunk_weights, args.features = trunk_weights.data_ptr(), features.data_ptr()
         args.n_levels, args.n_features, args.features_stride = features.shape[1], features.shape[2], features.stride(1)
+        args.half_features = is_half(features)
     if task.head is not None:
         args.head, args.head_slots = shape(task.head), len(head_weights)
         args.head_weights, args.directions = head_weights.data_ptr(), directions.data_ptr()

@@ -28,9 +28,9 @@ class Shape(ctypes.Structure):
 Piece = _struct("Piece", "i slot begin end")
 Level = _struct("Level", "i offset size; w resolution hashed; f scale; w unused")
 EncodeArgs = _struct("EncodeArgs", "i next; p local; i local_stride; p pieces; i n_pieces; p levels; "
-                     "i n_levels n_features rows; p tables features; i features_stride; p gradient; i gradient_stride; "
-                     "p local_gradient; i local_gradient_stride")
-Pending = _struct("Pending", "p local; i local_stride; p features; i features_stride; p pieces; i n_pieces")
+                     "i n_levels n_features rows; p tables features; i features_stride half; p gradient; "
+                     "i gradient_stride; p local_gradient; i local_gradient_stride")
+Pending = _struct("Pending", "p local; i local_stride; p features; i features_stride half; p pieces; i n_pieces")
 TableArgs = _struct("TableArgs", "i next; p pending; i n_pending; p levels; i n_levels n_features rows n_slots line; "
                     "p total touched scratch scratch_touched; i n_scratch largest n_workers lazy; "
                     "p values first second rates; f beta1 beta2 epsilon spread")
@@ -40,7 +40,8 @@ class FieldArgs(ctypes.Structure):
     _fields_ = (
         ("next", c_int64), ("n", c_int64), ("pieces", c_void_p), ("n_pieces", c_int64), ("trunk", Shape),
         ("head", Shape), ("trunk_weights", c_void_p), ("head_weights", c_void_p), ("head_slots", c_int64),
-        ("density_bias", c_float), ("unused", c_float), ("features", c_void_p), ("n_levels", c_int64),
+        ("density_bias", c_float), ("unused", c_float), ("half", c_int64), ("half_features", c_int64),
+        ("features", c_void_p), ("n_levels", c_int64),
         ("n_features", c_int64), ("features_stride", c_int64), ("place", c_void_p), ("place_stride", c_int64),
         ("directions", c_void_p), ("directions_width", c_int64), ("rays", c_void_p), ("out", c_void_p),
         ("gradient", c_void_p), ("features_gradient", c_void_p), ("features_gradient_stride", c_int64),
@@ -86,6 +87,7 @@ def _loaded() -> ctypes.CDLL:
     found.sum_gradients.argtypes = [c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_int64]
     found.spherical_harmonics.argtypes = [c_void_p, c_int64, c_void_p, c_int64]
     found.sum_gradients.restype = found.spherical_harmonics.restype = None
+    found.has_halves.argtypes, found.has_halves.restype = [], c_int64
     found.size_of_arguments.argtypes, found.size_of_arguments.restype = [c_int64], c_int64
     for index, mirror in enumerate(MIRRORS):
         if found.size_of_arguments(index) != ctypes.sizeof(mirror):

@@ -8,7 +8,16 @@ from torch.autograd.function import once_differentiable
 
 from adaptive_nerf.engine import directions as reference_directions
 from adaptive_nerf.engine.cpu import pool
-from adaptive_nerf.engine.cpu.buffers import Unsorted, by_axis, by_level, float32, levels, new_features, pieces
+from adaptive_nerf.engine.cpu.buffers import (
+    Unsorted,
+    by_axis,
+    by_level,
+    float32,
+    is_half,
+    levels,
+    new_features,
+    pieces,
+)
 from adaptive_nerf.engine.cpu.library import AdamArgs, EncodeArgs, Pending, TableArgs, library
 from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.optimise import USUAL, Adam, Moments
@@ -18,23 +27,27 @@ from adaptive_nerf.engine.threads import threads
 WHOLE = 1 << 62
 
 
-def encode(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGrid, sink: TableGradients | None = None) -> Tensor:
+def encode(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGrid, sink: TableGradients | None = None,
+           half: bool = False) -> Tensor:
+    """`half`: the features are bfloat16, and so is their gradient."""
     float32(tables=tables, local=local)
+    dtype = torch.bfloat16 if half else torch.float32
     try:
-        return _Encode.apply(tables, local, slots, grid, sink)
+        return _Encode.apply(tables, local, slots, grid, sink, dtype)
     except Unsorted:
         order = torch.argsort(slots, stable=True)
-        return _Encode.apply(tables, local[order], slots[order], grid, sink)[torch.argsort(order)]
+        return _Encode.apply(tables, local[order], slots[order], grid, sink, dtype)[torch.argsort(order)]
 
 
 class _Encode(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, tables, local, slots, grid, sink):  # type: ignore[no-untyped-def]
+    def forward(ctx, tables, local, slots, grid, sink, dtype):  # type: ignore[no-untyped-def]
         tables = tables.contiguous()
         local, _stride = by_axis(local)
-        features = new_features(len(local), grid)
+        features = new_features(len(local), grid.levels, grid.features, dtype)
         args, held = _encode_args(tables, local, slots, grid)
         args.features, args.features_stride = features.data_ptr(), features.stride(1)
+        args.half = is_half(features)
         pool.run(library().encode, args, held.count * grid.levels)
         ctx.save_for_backward(tables, local, slots)
         ctx.grid, ctx.sink = grid, sink
@@ -52,7 +65,7 @@ class _Encode(torch.autograd.Function):
         elif ctx.needs_input_grad[0]:
             for_tables = torch.zeros_like(tables)
             _update(for_tables, None, ctx.grid, len(tables), [(local, slots, gradient)])
-        return for_tables, for_local, None, None, None
+        return for_tables, for_local, None, None, None, None
 
 
 def _encode_args(tables, local, slots, grid):  # type: ignore[no-untyped-def]
@@ -64,7 +77,7 @@ def _encode_args(tables, local, slots, grid):  # type: ignore[no-untyped-def]
 
 
 def _places_gradient(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGrid, gradient: Tensor) -> Tensor:
-    gradient, stride = by_level(gradient)
+    gradient, stride = by_level(gradient.float())
     found = torch.zeros(3, len(local)).t()
     args, held = _encode_args(tables, local, slots, grid)
     args.gradient, args.gradient_stride = gradient.data_ptr(), stride
@@ -83,7 +96,7 @@ def _update(total: Tensor | None, touched: Tensor | None, grid: HashGrid, n_slot
         cut = pieces(slots, n_slots, len(local), WHOLE)
         held.append((local, features, cut))
         entry.local, entry.local_stride = local.data_ptr(), local_stride
-        entry.features, entry.features_stride = features.data_ptr(), features_stride
+        entry.features, entry.features_stride, entry.half = features.data_ptr(), features_stride, is_half(features)
         entry.pieces, entry.n_pieces = ctypes.addressof(cut.data), cut.count
     args = TableArgs(pending=ctypes.addressof(listed), n_pending=len(pending), n_levels=grid.levels, rows=grid.rows,
                      levels=ctypes.addressof(levels(grid)), n_features=grid.features, n_slots=n_slots,

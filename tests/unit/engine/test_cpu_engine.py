@@ -11,22 +11,10 @@ from adaptive_nerf.engine.network import colour_head, trunk
 from adaptive_nerf.engine.optimise import Moments
 from adaptive_nerf.engine.samples import Occupancy, Regions, Stepping
 from adaptive_nerf.engine.table_gradients import TableGradients
-from adaptive_nerf.engine.threads import set_threads
-from adaptive_nerf.engine.threads import threads as engine_threads
 from tests.support.engine_cases import random_occupancy, random_rays
 
 GRID = HashGrid(4, 4, 12, 8, 200)
 REGIONS = Regions(((0.0, 0.0, 0.0, 1.0, 1.0, 1.0), (0.8, 0.0, 0.0, 2.0, 1.0, 1.0)), ((0.5,) * 3, (1.4, 0.5, 0.5)), 1.3)
-
-
-@pytest.fixture
-def threads():
-    """Sets how many the kernels use; torch's own operations, whose sums depend on it, use one."""
-    before, of_torch = engine_threads(), torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield set_threads
-    set_threads(before)
-    torch.set_num_threads(of_torch)
 
 
 def training_step(cpu, n_rays=700, seed=0):

@@ -1,15 +1,10 @@
 // Hash-grid encoding and its gradients. The outer loop goes over levels: one level's table stays in the cache.
 //   local     [3][n]                 places in [0, 1]
 //   tables    [n_slots][rows][F]
-//   features  [levels][n][F]
+//   features  [levels][n][F], floats or halves
 #pragma once
 #include "grid.h"
 #include "work.h"
-
-template <int kFeatures>
-struct Entry {
-    typedef float Type __attribute__((vector_size(kFeatures * 4)));
-};
 
 struct EncodeArgs {
     int64_t next;
@@ -20,41 +15,43 @@ struct EncodeArgs {
     const Level* levels;
     int64_t n_levels, n_features, rows;
     const float* tables;
-    float* features;
-    int64_t features_stride;       // floats from one level to the next
+    void* features;
+    int64_t features_stride;       // numbers from one level to the next
+    int64_t half;                  // features are halves
     const float* gradient;         // of the features, [levels][n][F]; for the gradient of the places
     int64_t gradient_stride;
     float* local_gradient;         // [3][n]
     int64_t local_gradient_stride;
 };
 
-template <int kFeatures>
+template <int kFeatures, class Number>
 inline void encode_level(const EncodeArgs& a, const Level& level, int64_t number, const Piece& piece) {
-    typedef typename Entry<kFeatures>::Type Features;
+    typedef typename Few<kFeatures>::Type Features;
     const float* table = a.tables + (piece.slot * a.rows + level.offset) * kFeatures;
-    float* out = a.features + number * a.features_stride;
+    Number* out = static_cast<Number*>(a.features) + number * a.features_stride;
     for_places<0>({a.local, a.local_stride}, level, table, kFeatures, piece.begin, piece.end,
                   [&](int64_t place, int i, const Corners& corners) {
                       Features total{};
                       for (int corner = 0; corner < 8; ++corner)
                           total += load<Features>(table + int64_t(corners.index[corner][i]) * kFeatures) *
                                    corners.weight[corner][i];
-                      store(out + place * kFeatures, total);
+                      put<kFeatures>(out + place * kFeatures, total);
                   });
 }
 
 // Widths that are no power of two, feature by feature.
+template <class Number>
 inline void encode_level_any(const EncodeArgs& a, const Level& level, int64_t number, const Piece& piece) {
     const int64_t width = a.n_features;
     const float* table = a.tables + (piece.slot * a.rows + level.offset) * width;
-    float* out = a.features + number * a.features_stride;
+    Number* out = static_cast<Number*>(a.features) + number * a.features_stride;
     for_places<0>({a.local, a.local_stride}, level, table, int(width), piece.begin, piece.end,
                   [&](int64_t place, int i, const Corners& corners) {
                       for (int64_t f = 0; f < width; ++f) {
                           float total = 0;
                           for (int corner = 0; corner < 8; ++corner)
                               total += table[corners.index[corner][i] * width + f] * corners.weight[corner][i];
-                          out[place * width + f] = total;
+                          put<1>(out + place * width + f, Few<1>::Type{total});
                       }
                   });
 }
@@ -91,20 +88,23 @@ inline void add_slopes(const EncodeArgs& a, const Level& level, int64_t number, 
     }
 }
 
-extern "C" {
-void encode(EncodeArgs* args) {
+template <class Number>
+inline void encode_all(EncodeArgs* args) {
     const EncodeArgs& a = *args;
     for (int64_t item; (item = take(&args->next, a.n_levels * a.n_pieces)) >= 0;) {
         const int64_t number = item / a.n_pieces;
         const Piece& piece = a.pieces[item % a.n_pieces];
         switch (a.n_features) {
-            case 2: encode_level<2>(a, a.levels[number], number, piece); break;
-            case 4: encode_level<4>(a, a.levels[number], number, piece); break;
-            case 8: encode_level<8>(a, a.levels[number], number, piece); break;
-            default: encode_level_any(a, a.levels[number], number, piece);
+            case 2: encode_level<2, Number>(a, a.levels[number], number, piece); break;
+            case 4: encode_level<4, Number>(a, a.levels[number], number, piece); break;
+            case 8: encode_level<8, Number>(a, a.levels[number], number, piece); break;
+            default: encode_level_any<Number>(a, a.levels[number], number, piece);
         }
     }
 }
+
+extern "C" {
+void encode(EncodeArgs* args) { args->half ? encode_all<uint16_t>(args) : encode_all<float>(args); }
 
 // local_gradient is zero on entry.
 void encode_places_gradient(EncodeArgs* args) {

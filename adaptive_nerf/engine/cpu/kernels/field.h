@@ -4,7 +4,7 @@
 //   directions  [n_rays][16 + code]
 //   colour out  [n][3];  field out [n][4]: the density, then the colour
 #pragma once
-#include "network.h"
+#include "half_network.h"
 #include "work.h"
 
 constexpr int kGeometry = 16;
@@ -20,7 +20,9 @@ struct FieldArgs {
     const float* head_weights;     // [n_slots or 1][n_weights]
     int64_t head_slots;
     float density_bias, unused;
-    const float* features;
+    int64_t half;                  // networks in halves
+    int64_t half_features;         // features and their gradient are halves
+    const void* features;
     int64_t n_levels, n_features, features_stride;
     const float* place;            // [n][16], inputs of a head without a trunk
     int64_t place_stride;
@@ -29,7 +31,7 @@ struct FieldArgs {
     const int32_t* rays;           // [n] the row of `directions`, or null: its own
     float* out;
     const float* gradient;         // of `out`
-    float* features_gradient;      // [levels][n][F]; may be `features` itself
+    void* features_gradient;       // [levels][n][F]; may be `features` itself
     int64_t features_gradient_stride;
     float* place_gradient;         // [n][16]
     float* directions_gradient;    // [n][16 + code], a row for each row of `out`; or null
@@ -37,11 +39,25 @@ struct FieldArgs {
     float* head_gradient;
 };
 
+// `count` rows of `width` numbers, floats or halves on either side.
+template <int kWidth, class From, class To>
+inline void copy_rows_of(const From* from, int64_t from_stride, To* to, int64_t to_stride, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) put<kWidth>(to + i * to_stride, get<kWidth>(from + i * from_stride));
+}
+template <class From, class To>
+inline void copy_rows(const From* from, int64_t from_stride, To* to, int64_t to_stride, int64_t count, int64_t width) {
+    if (width == 2) return copy_rows_of<2>(from, from_stride, to, to_stride, count);
+    if (width == 4) return copy_rows_of<4>(from, from_stride, to, to_stride, count);
+    if (width == 8) return copy_rows_of<8>(from, from_stride, to, to_stride, count);
+    for (int64_t k = 0; k < width; ++k) copy_rows_of<1>(from + k, from_stride, to + k, to_stride, count);
+}
+
+template <class Arithmetic>
 struct FieldTile {
     const FieldArgs& a;
     const bool with_trunk, with_head;
-    Packed trunk, head;
-    Activations trunk_values, head_values;
+    typename Arithmetic::Packed trunk, head;
+    typename Arithmetic::Activations trunk_values, head_values;
     int64_t packed_slot = -1;
 
     explicit FieldTile(const FieldArgs& args)
@@ -61,25 +77,27 @@ struct FieldTile {
     // Rows past `count` are zero: they must add nothing to the gradient of the weights.
     void read_features(int64_t begin, int64_t count) {
         const int64_t stride = a.trunk.stride(0), width = a.n_features;
-        for (int64_t l = 0; l < a.n_levels; ++l) {
-            const float* from = a.features + l * a.features_stride + begin * width;
-            float* to = trunk_values.value[0] + l * width;
-            switch (width) {
-                case 2: copy_rows<2>(from, to, count, stride); break;
-                case 4: copy_rows<4>(from, to, count, stride); break;
-                default: for (int64_t i = 0; i < count; ++i) memcpy(to + i * stride, from + i * width, size_t(width) * 4);
-            }
+        float* to = trunk_values.value[0];
+        for (int64_t l = 0; l < a.n_levels; ++l, to += width) {
+            const int64_t at = l * a.features_stride + begin * width;
+            if (a.half_features) copy_level(static_cast<const uint16_t*>(a.features) + at, to, count);
+            else copy_level(static_cast<const float*>(a.features) + at, to, count);
         }
         memset(trunk_values.value[0] + count * stride, 0, size_t((kTile - count) * stride) * 4);
     }
-    template <int kWidth>
-    static void copy_rows(const float* from, float* to, int64_t count, int64_t stride) {
-        for (int64_t i = 0; i < count; ++i) memcpy(to + i * stride, from + i * kWidth, kWidth * 4);
+
+    // Meanwhile the next tile's are fetched: as many short stretches as there are levels, which the CPU does not foresee.
+    template <class Number>
+    void copy_level(const Number* from, float* to, int64_t count) const {
+        constexpr int64_t kLine = 64 / sizeof(Number);
+        const int64_t size = kTile * a.n_features;
+        for (int64_t i = 0; i < size; i += kLine) __builtin_prefetch(from + size + i);
+        copy_rows(from, a.n_features, to, a.trunk.stride(0), count, a.n_features);
     }
 
     void run_trunk(int64_t begin, int64_t count) {
         read_features(begin, count);
-        forward_tile(trunk, trunk_values);
+        Arithmetic::forward(trunk, trunk_values);
         float* out = trunk_values.value[a.trunk.layers];
         for (int64_t i = 0; i < kTile; i += kLanes) {
             Floats raw{};
@@ -101,7 +119,7 @@ struct FieldTile {
             if (with_trunk) in[i * stride] = 1;
             memcpy(in + i * stride + kGeometry, a.directions + ray * a.directions_width, size_t(a.directions_width) * 4);
         }
-        forward_tile(head, head_values);
+        Arithmetic::forward(head, head_values);
         float* out = head_values.value[a.head.layers];
         const int64_t ldo = a.head.stride(a.head.layers);
         for (int64_t i = 0; i < count; i += 1)
@@ -132,10 +150,11 @@ struct FieldTile {
     }
 };
 
+template <class Arithmetic>
 struct FieldBackward {
-    FieldTile tile;
+    FieldTile<Arithmetic> tile;
     const FieldArgs& a;
-    Activations trunk_slopes, head_slopes;
+    typename Arithmetic::Activations trunk_slopes, head_slopes;
     WeightGradient trunk_gradient, head_gradient;
 
     explicit FieldBackward(const FieldArgs& args)
@@ -153,7 +172,7 @@ struct FieldBackward {
                 slope[i * ldo + c] = a.gradient[(begin + i) * given + given - 3 + c] * v * (1 - v);
             }
         const int64_t wanted = a.directions_gradient ? a.head.width[0] : kGeometry;
-        backward_tile(tile.head, tile.head_values, head_slopes, head_gradient, wanted);
+        Arithmetic::backward(tile.head, tile.head_values, head_slopes, head_gradient, wanted);
         const float* in = head_slopes.value[0];
         for (int64_t i = 0; i < count; ++i) {
             if (a.directions_gradient)
@@ -174,26 +193,19 @@ struct FieldBackward {
             const float density = out[i * kGeometry];
             slope[i * kGeometry] = density < densest ? from[0] * density : 0;
         }
-        backward_tile(tile.trunk, tile.trunk_values, trunk_slopes, trunk_gradient,
+        Arithmetic::backward(tile.trunk, tile.trunk_values, trunk_slopes, trunk_gradient,
                       a.features_gradient ? a.trunk.width[0] : 0);
         if (a.features_gradient) write_features(begin, count);
     }
 
     void write_features(int64_t begin, int64_t count) const {
         const int64_t stride = a.trunk.stride(0), width = a.n_features;
-        for (int64_t l = 0; l < a.n_levels; ++l) {
-            float* to = a.features_gradient + l * a.features_gradient_stride + begin * width;
-            const float* from = trunk_slopes.value[0] + l * width;
-            switch (width) {
-                case 2: gather_rows<2>(from, to, count, stride); break;
-                case 4: gather_rows<4>(from, to, count, stride); break;
-                default: for (int64_t i = 0; i < count; ++i) memcpy(to + i * width, from + i * stride, size_t(width) * 4);
-            }
+        const float* from = trunk_slopes.value[0];
+        for (int64_t l = 0; l < a.n_levels; ++l, from += width) {
+            const int64_t at = l * a.features_gradient_stride + begin * width;
+            if (a.half_features) copy_rows(from, stride, static_cast<uint16_t*>(a.features_gradient) + at, width, count, width);
+            else copy_rows(from, stride, static_cast<float*>(a.features_gradient) + at, width, count, width);
         }
-    }
-    template <int kWidth>
-    static void gather_rows(const float* from, float* to, int64_t count, int64_t stride) {
-        for (int64_t i = 0; i < count; ++i) memcpy(to + i * kWidth, from + i * stride, kWidth * 4);
     }
 
     void run(const Piece& piece, int64_t number) {
@@ -211,9 +223,9 @@ struct FieldBackward {
     const float densest = exponential(all(kDensest))[0];
 };
 
-extern "C" {
-void field_forward(FieldArgs* args) {
-    FieldTile tile(*args);
+template <class Arithmetic>
+inline void forward_pieces(FieldArgs* args) {
+    FieldTile<Arithmetic> tile(*args);
     for (int64_t item; (item = take(&args->next, args->n_pieces)) >= 0;) {
         const Piece& piece = args->pieces[item];
         tile.use_slot(piece.slot);
@@ -225,10 +237,18 @@ void field_forward(FieldArgs* args) {
     }
 }
 
-void field_backward(FieldArgs* args) {
-    FieldBackward backward(*args);
+template <class Arithmetic>
+inline void backward_pieces(FieldArgs* args) {
+    FieldBackward<Arithmetic> backward(*args);
     for (int64_t item; (item = take(&args->next, args->n_pieces)) >= 0;) backward.run(args->pieces[item], item);
 }
+
+extern "C" {
+int64_t has_halves() { return kHalves; }
+
+void field_forward(FieldArgs* args) { args->half ? forward_pieces<Halved>(args) : forward_pieces<Whole>(args); }
+
+void field_backward(FieldArgs* args) { args->half ? backward_pieces<Halved>(args) : backward_pieces<Whole>(args); }
 
 // out[slot] = the sum over the pieces of that slot, in their order; everything goes to slot 0 where there is but one.
 void sum_gradients(const Piece* pieces, int64_t n_pieces, const float* parts, int64_t width, float* out,

@@ -9,8 +9,16 @@ constexpr int kTile = 48;  // samples; a multiple of every block height below
 constexpr int kWide = kRegisters == 32 ? 4 : 2;
 constexpr int height(int vectors) { return kRegisters == 32 ? (vectors == 4 ? 6 : 12) : (vectors == 2 ? 6 : 12); }
 
-// out[i][j] = sum over k of a[i][k] * b[k][j], for kRows rows i and kVectors vectors of j; then what `finish` makes of it.
-template <int kRows, int kVectors, class Finish>
+// What is multiplied: single floats here; pairs of halves in half_network.h.
+struct Singles {
+    static constexpr int kSamples = 1;  // of a row of `outer`
+    static Floats spread(const float* value) { return all(*value); }
+    static Floats add(Floats total, Floats value, Floats row) { return total + value * row; }
+};
+
+// out[i][j] = sum over k of a[i][k] * b[k][j], for kRows rows i and kVectors vectors of j; then what `finish` makes
+// of two rows at a time.
+template <class Math, int kRows, int kVectors, class Finish>
 inline void product_block(const float* a, int64_t lda, const float* b, int64_t ldb, int64_t depth, Finish finish) {
     Floats total[kRows][kVectors] = {};
     for (int64_t k = 0; k < depth; ++k) {
@@ -19,54 +27,55 @@ inline void product_block(const float* a, int64_t lda, const float* b, int64_t l
         for (int v = 0; v < kVectors; ++v) row[v] = floats(b + k * ldb + v * kLanes);
 #pragma GCC unroll 12
         for (int i = 0; i < kRows; ++i) {
-            const Floats value = all(a[i * lda + k]);
+            const Floats value = Math::spread(a + i * lda + k);
 #pragma GCC unroll 4
-            for (int v = 0; v < kVectors; ++v) total[i][v] += value * row[v];
+            for (int v = 0; v < kVectors; ++v) total[i][v] = Math::add(total[i][v], value, row[v]);
         }
     }
-#pragma GCC unroll 12
-    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 6
+    for (int i = 0; i < kRows; i += 2)
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) finish(i, v * kLanes, total[i][v]);
+        for (int v = 0; v < kVectors; ++v) finish(i, v * kLanes, total[i][v], total[i + 1][v]);
 }
 
-template <int kVectors, class Finish>
+template <class Math, int kVectors, class Finish>
 inline void product_columns(const float* a, int64_t lda, const float* b, int64_t ldb, int64_t depth, int64_t column,
                             Finish finish) {
     constexpr int kRows = height(kVectors);
     for (int64_t i = 0; i < kTile; i += kRows)
-        product_block<kRows, kVectors>(a + i * lda, lda, b + column, ldb, depth, [&](int row, int at, Floats value) {
-            finish(i + row, column + at, value);
-        });
+        product_block<Math, kRows, kVectors>(a + i * lda, lda, b + column, ldb, depth,
+                                             [&](int row, int at, Floats value, Floats next) {
+                                                 finish(i + row, column + at, value, next);
+                                             });
 }
 
 // All kTile rows and `width` columns, a multiple of kLanes.
-template <class Finish>
+template <class Math, class Finish>
 inline void product(const float* a, int64_t lda, const float* b, int64_t ldb, int64_t depth, int64_t width,
                     Finish finish) {
     int64_t column = 0;
     for (; column + kWide * kLanes <= width; column += kWide * kLanes)
-        product_columns<kWide>(a, lda, b, ldb, depth, column, finish);
+        product_columns<Math, kWide>(a, lda, b, ldb, depth, column, finish);
     if (kWide == 4 && column + 2 * kLanes <= width) {
-        product_columns<2>(a, lda, b, ldb, depth, column, finish);
+        product_columns<Math, 2>(a, lda, b, ldb, depth, column, finish);
         column += 2 * kLanes;
     }
-    if (column < width) product_columns<1>(a, lda, b, ldb, depth, column, finish);
+    if (column < width) product_columns<Math, 1>(a, lda, b, ldb, depth, column, finish);
 }
 
 // to[j][k] += sum over the samples p of d[p][j] * a[p][k], for kRows rows j and kVectors vectors of k.
-template <int kRows, int kVectors>
+template <class Math, int kRows, int kVectors>
 inline void outer_block(const float* d, int64_t ldd, const float* a, int64_t lda, float* to, int64_t ldt) {
     Floats total[kRows][kVectors] = {};
-    for (int64_t p = 0; p < kTile; ++p) {
+    for (int64_t p = 0; p < kTile / Math::kSamples; ++p) {
         Floats row[kVectors];
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) row[v] = floats(a + p * lda + v * kLanes);
 #pragma GCC unroll 12
         for (int j = 0; j < kRows; ++j) {
-            const Floats value = all(d[p * ldd + j]);
+            const Floats value = Math::spread(d + p * ldd + j);
 #pragma GCC unroll 4
-            for (int v = 0; v < kVectors; ++v) total[j][v] += value * row[v];
+            for (int v = 0; v < kVectors; ++v) total[j][v] = Math::add(total[j][v], value, row[v]);
         }
     }
 #pragma GCC unroll 12
@@ -78,20 +87,21 @@ inline void outer_block(const float* d, int64_t ldd, const float* a, int64_t lda
         }
 }
 
-template <int kVectors>
+template <class Math, int kVectors>
 inline void outer_columns(const float* d, int64_t ldd, const float* a, int64_t lda, float* to, int64_t ldt, int64_t rows) {
     constexpr int kRows = height(kVectors);
     int64_t j = 0;
-    for (; j + kRows <= rows; j += kRows) outer_block<kRows, kVectors>(d + j, ldd, a, lda, to + j * ldt, ldt);
-    for (; j + 4 <= rows; j += 4) outer_block<4, kVectors>(d + j, ldd, a, lda, to + j * ldt, ldt);
-    for (; j < rows; ++j) outer_block<1, kVectors>(d + j, ldd, a, lda, to + j * ldt, ldt);
+    for (; j + kRows <= rows; j += kRows) outer_block<Math, kRows, kVectors>(d + j, ldd, a, lda, to + j * ldt, ldt);
+    for (; j + 4 <= rows; j += 4) outer_block<Math, 4, kVectors>(d + j, ldd, a, lda, to + j * ldt, ldt);
+    for (; j < rows; ++j) outer_block<Math, 1, kVectors>(d + j, ldd, a, lda, to + j * ldt, ldt);
 }
 
 // `rows` rows j and `width` columns k, a multiple of kLanes.
+template <class Math>
 inline void outer(const float* d, int64_t ldd, const float* a, int64_t lda, float* to, int64_t ldt, int64_t rows,
                   int64_t width) {
     int64_t column = 0;
     for (; column + kWide * kLanes <= width; column += kWide * kLanes)
-        outer_columns<kWide>(d, ldd, a + column, lda, to + column, ldt, rows);
-    for (; column < width; column += kLanes) outer_columns<1>(d, ldd, a + column, lda, to + column, ldt, rows);
+        outer_columns<Math, kWide>(d, ldd, a + column, lda, to + column, ldt, rows);
+    for (; column < width; column += kLanes) outer_columns<Math, 1>(d, ldd, a + column, lda, to + column, ldt, rows);
 }

@@ -88,35 +88,50 @@ struct Activations {
     }
 };
 
-inline void forward_tile(const Packed& weights, const Activations& a) {
-    const Shape& shape = weights.shape;
-    for (int64_t l = 0; l < shape.layers; ++l) {
-        float* out = a.value[l + 1];
-        const int64_t stride = shape.stride(l + 1);
-        const bool last = l + 1 == shape.layers;
-        const auto keep = [=](int64_t row, int64_t column, Floats v) {
-            store(out + row * stride + column, last ? v : (v > 0.0f ? v : Floats{}));
-        };
-        product(a.value[l], shape.stride(l), weights.forward[l], stride, shape.in(l), stride, keep);
-    }
-}
+// Everything in single precision.
+struct Whole {
+    typedef ::Packed Packed;
+    typedef ::Activations Activations;
 
-// On entry d.value[layers] holds the gradient of the outputs; on return d.value[0] that of the first `wanted` inputs.
-inline void backward_tile(const Packed& weights, const Activations& a, const Activations& d, WeightGradient& gradient,
-                          int64_t wanted) {
-    const Shape& shape = weights.shape;
-    for (int64_t l = shape.layers - 1; l >= 0; --l) {
-        const int64_t stride = shape.stride(l), ldd = shape.stride(l + 1);
-        outer(d.value[l + 1], ldd, a.value[l], stride, gradient.layer[l], stride, shape.out(l), stride);
-        float* out = d.value[l];
-        const float* reached = a.value[l];
-        const auto masked = [=](int64_t row, int64_t column, Floats v) {
-            store(out + row * stride + column, floats(reached + row * stride + column) > 0.0f ? v : Floats{});
-        };
-        const auto plain = [=](int64_t row, int64_t column, Floats v) { store(out + row * stride + column, v); };
-        if (l > 0)
-            product(d.value[l + 1], ldd, weights.backward[l], stride, shape.out(l), stride, masked);
-        else if (wanted > 0)
-            product(d.value[1], ldd, weights.backward[0], stride, shape.out(0), padded(wanted, kLanes), plain);
+    // From a.value[0] to a.value[layers].
+    static void forward(const Packed& weights, const Activations& a) {
+        const Shape& shape = weights.shape;
+        for (int64_t l = 0; l < shape.layers; ++l) {
+            const int64_t stride = shape.stride(l + 1);
+            float* out = a.value[l + 1];
+            const auto plain = [=](int64_t row, int64_t column, Floats value, Floats next) {
+                float* to = out + row * stride + column;
+                store(to, value), store(to + stride, next);
+            };
+            const auto positive = [=](int64_t row, int64_t column, Floats value, Floats next) {
+                plain(row, column, value > 0.0f ? value : Floats{}, next > 0.0f ? next : Floats{});
+            };
+            const float *in = a.value[l], *matrix = weights.forward[l];
+            if (l + 1 == shape.layers) product<Singles>(in, shape.stride(l), matrix, stride, shape.in(l), stride, plain);
+            else product<Singles>(in, shape.stride(l), matrix, stride, shape.in(l), stride, positive);
+        }
     }
-}
+
+    // On entry d.value[layers] holds the gradient of the outputs; on return d.value[0] that of the first `wanted` inputs.
+    static void backward(const Packed& weights, const Activations& a, const Activations& d, WeightGradient& gradient,
+                         int64_t wanted) {
+        const Shape& shape = weights.shape;
+        for (int64_t l = shape.layers - 1; l >= 0; --l) {
+            const int64_t stride = shape.stride(l), ldd = shape.stride(l + 1);
+            const float *slope = d.value[l + 1], *matrix = weights.backward[l];
+            outer<Singles>(slope, ldd, a.value[l], stride, gradient.layer[l], stride, shape.out(l), stride);
+            float* out = d.value[l];
+            const float* reached = a.value[l];
+            const auto plain = [=](int64_t row, int64_t column, Floats value, Floats next) {
+                float* to = out + row * stride + column;
+                store(to, value), store(to + stride, next);
+            };
+            const auto masked = [=](int64_t row, int64_t column, Floats value, Floats next) {
+                const float* at = reached + row * stride + column;
+                plain(row, column, floats(at) > 0.0f ? value : Floats{}, floats(at + stride) > 0.0f ? next : Floats{});
+            };
+            if (l > 0) product<Singles>(slope, ldd, matrix, stride, shape.out(l), stride, masked);
+            else if (wanted > 0) product<Singles>(slope, ldd, matrix, stride, shape.out(0), padded(wanted, kLanes), plain);
+        }
+    }
+};

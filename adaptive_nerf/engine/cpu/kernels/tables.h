@@ -6,8 +6,8 @@
 struct Pending {  // what a backward put aside
     const float* local;  // [3][n]
     int64_t local_stride;
-    const float* features;  // gradient, [levels][n][F]
-    int64_t features_stride;
+    const void* features;  // gradient, [levels][n][F]
+    int64_t features_stride, half;
     const Piece* pieces;
     int64_t n_pieces;
 };
@@ -40,15 +40,15 @@ struct LevelGradient {
     uint8_t* touched;  // [size / line], or null
 };
 
-template <int kFeatures>
+template <int kFeatures, class Number>
 inline void scatter_level(const TableArgs& a, const Pending& from, const Level& level, int64_t number,
                           const Piece& piece, LevelGradient to) {
-    typedef typename Entry<kFeatures>::Type Features;
+    typedef typename Few<kFeatures>::Type Features;
     const int shift = a.line == 8 ? 3 : a.line == 4 ? 2 : 1;
-    const float* gradient = from.features + number * from.features_stride;
+    const Number* gradient = static_cast<const Number*>(from.features) + number * from.features_stride;
     for_places<1>({from.local, from.local_stride}, level, to.total, kFeatures, piece.begin, piece.end,
                   [&](int64_t place, int i, const Corners& corners) {
-                      const Features given = load<Features>(gradient + place * kFeatures);
+                      const Features given = get<kFeatures>(gradient + place * kFeatures);
                       for (int corner = 0; corner < 8; ++corner) {
                           float* entry = to.total + int64_t(corners.index[corner][i]) * kFeatures;
                           store(entry, load<Features>(entry) + given * corners.weight[corner][i]);
@@ -58,28 +58,31 @@ inline void scatter_level(const TableArgs& a, const Pending& from, const Level& 
                   });
 }
 
+template <class Number>
 inline void scatter_level_any(const TableArgs& a, const Pending& from, const Level& level, int64_t number,
                               const Piece& piece, LevelGradient to) {
     const int64_t width = a.n_features;
-    const float* gradient = from.features + number * from.features_stride;
+    const Number* gradient = static_cast<const Number*>(from.features) + number * from.features_stride;
     for_places<1>({from.local, from.local_stride}, level, to.total, int(width), piece.begin, piece.end,
                   [&](int64_t place, int i, const Corners& corners) {
                       for (int corner = 0; corner < 8; ++corner) {
                           const int64_t index = corners.index[corner][i];
                           for (int64_t f = 0; f < width; ++f)
-                              to.total[index * width + f] += gradient[place * width + f] * corners.weight[corner][i];
+                              to.total[index * width + f] +=
+                                  get<1>(gradient + place * width + f)[0] * corners.weight[corner][i];
                           if (to.touched) to.touched[index / a.line] = 1;
                       }
                   });
 }
 
+template <class Number>
 inline void scatter_piece(const TableArgs& a, const Pending& from, const Level& level, int64_t number,
                           const Piece& piece, LevelGradient to) {
     switch (a.n_features) {
-        case 2: scatter_level<2>(a, from, level, number, piece, to); break;
-        case 4: scatter_level<4>(a, from, level, number, piece, to); break;
-        case 8: scatter_level<8>(a, from, level, number, piece, to); break;
-        default: scatter_level_any(a, from, level, number, piece, to);
+        case 2: scatter_level<2, Number>(a, from, level, number, piece, to); break;
+        case 4: scatter_level<4, Number>(a, from, level, number, piece, to); break;
+        case 8: scatter_level<8, Number>(a, from, level, number, piece, to); break;
+        default: scatter_level_any<Number>(a, from, level, number, piece, to);
     }
 }
 
@@ -158,8 +161,9 @@ inline void update_level(const TableArgs& a, const Level& level, int64_t number,
     }
     for (int64_t p = 0; p < a.n_pending; ++p)
         for (int64_t k = 0; k < a.pending[p].n_pieces; ++k)
-            if (a.pending[p].pieces[k].slot == slot)
-                scatter_piece(a, a.pending[p], level, number, a.pending[p].pieces[k], to);
+            if (const Pending& from = a.pending[p]; from.pieces[k].slot == slot)
+                from.half ? scatter_piece<uint16_t>(a, from, level, number, from.pieces[k], to)
+                          : scatter_piece<float>(a, from, level, number, from.pieces[k], to);
     if (!a.values) return;
     const int64_t at = (slot * a.rows + level.offset) * a.n_features;
     const LevelState state{a.values + at, a.first + at, a.second + at};

@@ -34,6 +34,31 @@ template <class Vector, class Scalar>
 inline void store(Scalar* to, Vector value) {
     memcpy(to, &value, sizeof value);
 }
+
+// Some floats side by side: an entry of a table, or a sample's features of a level.
+template <int kCount>
+struct Few {
+    typedef float Type __attribute__((vector_size(kCount * 4)));
+    typedef uint32_t Bits __attribute__((vector_size(kCount * 4)));
+    typedef uint16_t Halves __attribute__((vector_size(kCount * 2)));
+};
+// They may lie in memory as halves (bfloat16): floats without their lower 16 bits, rounded to the nearest.
+template <int kCount>
+inline typename Few<kCount>::Type get(const float* from) { return load<typename Few<kCount>::Type>(from); }
+template <int kCount>
+inline typename Few<kCount>::Type get(const uint16_t* from) {
+    typedef Few<kCount> F;
+    return typename F::Type(__builtin_convertvector(load<typename F::Halves>(from), typename F::Bits) << 16);
+}
+template <int kCount>
+inline void put(float* to, typename Few<kCount>::Type value) { store(to, value); }
+template <int kCount>
+inline void put(uint16_t* to, typename Few<kCount>::Type value) {
+    typedef Few<kCount> F;
+    const auto bits = typename F::Bits(value);
+    store(to, __builtin_convertvector((bits + 0x7fff + (bits >> 16 & 1)) >> 16, typename F::Halves));
+}
+
 inline Floats floats(const float* from) { return load<Floats>(from); }
 inline Floats all(float value) { return value - Floats{}; }  // no "+": -0 would become 0, at the cost of an addition
 // a * b + c with a single rounding, where the compiler must not be left the choice.
