@@ -22,17 +22,19 @@ def weights(tmp_path_factory):
     return path
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def offline():
     """Whoever tries to reach another machine fails the test."""
     def refuse(*_):
         raise AssertionError("a connection was tried")
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        yield
 
 
 @pytest.fixture(scope="module")
-def scorer(weights):
+def scorer(weights, offline):
     return Lpips(weights)
 
 
