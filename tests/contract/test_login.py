@@ -1,5 +1,6 @@
 """TLS and passwords: what is right goes through, what is wrong is one plain line, and no secret is ever shown."""
 
+import json
 import logging
 
 import pytest
@@ -11,6 +12,7 @@ from tests.support.kafka import unique
 from tests.support.kafka_login import PASSWORD, GuardedNode
 from tests.support.kafka_member import Member, Sender
 from tests.support.waiting import wait_until
+from tests.support.world import World
 
 pytestmark = pytest.mark.system
 
@@ -80,3 +82,29 @@ def test_tls_towards_an_open_listener_is_said_plainly(guarded, settings):
 def test_no_tls_towards_a_guarded_listener_is_said_plainly(guarded):
     with pytest.raises(BrokerUnreachable, match=r"may want TLS or a login; set security\.protocol"):
         reachable(client_settings(guarded.guarded), wait_s=5)
+
+
+@pytest.fixture
+def world(guarded, tmp_path):
+    """Senders and witnesses take the open listener; the mediator is told of the guarded one."""
+    made = World(tmp_path / "w", guarded.address, unique("guarded"))
+    yield made
+    made.close()
+
+
+def test_a_job_passes_through_a_guarded_listener_and_no_file_holds_the_password(guarded, world, tmp_path):
+    world.start("--kafka-config", guarded.login_file(tmp_path / "kafka.properties"), broker=guarded.guarded)
+    world.ledger.send("a", "fake: sleep=0")
+    assert world.must_be_clean().runs == 1
+    left = [path for path in world.folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert (world.logs / "mediator.txt") in left
+    assert not [path for path in left if PASSWORD.encode() in path.read_bytes()]
+
+
+def test_a_mediator_with_a_wrong_password_says_so_and_what_to_do(guarded, world, tmp_path):
+    wrong = guarded.login_file(tmp_path / "kafka.properties", password="wrong")
+    mediator = world.launch("--kafka-config", wrong, broker=guarded.guarded)
+    wait_until(lambda: "refused the login (SASL PLAIN): check sasl.username and sasl.password" in mediator.said(),
+               "it says so", 10)
+    assert "refused the login" in json.loads(mediator.page("/readyz")[1])["why"]
+    assert mediator.alive()

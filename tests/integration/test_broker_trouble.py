@@ -28,12 +28,13 @@ def test_a_broker_killed_under_load_costs_nothing(fragile):
     world, kafka = fragile
     mediator = world.start()
     world.ledger.send_many([f"before-{number}" for number in range(20)], "fake: sleep=0.1")
-    world.ledger.send("across", "fake: sleep=5 steps=5")
+    world.ledger.send("across", "fake: until=back")
     world.wait_running("before-3")
     kafka.kill()
     world.ledger.send_many([f"while-{number}" for number in range(20)], "fake: sleep=0.1")
     kafka.start()
     world.ledger.send_many([f"after-{number}" for number in range(20)], "fake: sleep=0.1")
+    world.let_go("back")
     report = world.must_be_clean(within_s=180)
     assert (report.jobs, report.runs) == (61, 61)
     assert mediator.alive()
@@ -42,11 +43,12 @@ def test_a_broker_killed_under_load_costs_nothing(fragile):
 def test_without_its_broker_jobs_end_cancels_work_and_events_wait(fragile):
     world, kafka = fragile
     mediator = world.start()
-    world.ledger.send("ends", "fake: sleep=1")
+    world.ledger.send("ends", "fake: until=away")
     world.ledger.send("stops", "fake: hang=1")
     world.ledger.send("queued", "fake: sleep=0")
     world.wait_running("ends", "stops")
     kafka.kill()
+    world.let_go("away")
     mediator.ask(verb="cancel", job_id="stops")
     world.wait_state("stops", "CANCELLED")
     world.wait_state("ends", "SUCCEEDED")
@@ -86,12 +88,13 @@ def test_a_silent_broker_is_waited_for(fragile):
 def test_a_mediator_killed_while_its_broker_is_away_loses_nothing(fragile):
     world, kafka = fragile
     first = world.start()
-    world.ledger.send_many(["a", "b"], "fake: sleep=2 fork=1")
+    world.ledger.send_many(["a", "b"], "fake: until=taken-back fork=1")
     world.wait_running("a", "b")
     kafka.kill()
     first.kill()
     second = world.launch()
     wait_until(lambda: second.page("/livez")[0] == 200, "it runs without a broker")
+    world.let_go("taken-back")
     world.wait_state("a", "SUCCEEDED")
     kafka.start()
     assert world.must_be_clean(within_s=120).runs == 2

@@ -134,16 +134,31 @@ def test_list_show_and_logs_tell_the_same_story(person):
     assert (code, "did you mean story?" in err) == (2, True)
 
 
+def test_a_program_watches_line_by_line_until_it_has_seen_enough(person):
+    person.sends("sleep=0", "--job_id", "seen", "--wait")
+    with person.start("jobs", "watch", "--json", "--last", "1000") as watching:
+        lines = [json.loads(watching.stdout.readline()) for _ in range(2)]
+        watching.send_signal(signal.SIGINT)
+        _, err = watching.communicate(timeout=30)
+    assert watching.returncode == 0, err
+    assert all("seen" in [job["job_id"] for job in line["jobs"]] for line in lines)
+
+
 def test_logs_are_followed_across_attempts_to_the_end(person):
-    assert person.sends("sleep=3 exit=70 fail_attempts=1", "--job_id", "twice")[0] == 0
-    code, out, err = person.types("jobs", "logs", "-f", "twice")
-    assert (code, out) == (0, "attempt 1 of twice\nattempt 2 of twice\n"), err
+    assert person.sends("until=followed exit=70 fail_attempts=1", "--job_id", "twice")[0] == 0
+    with person.start("jobs", "logs", "-f", "twice") as following:
+        assert following.stdout.readline() == "attempt 1 of twice\n"
+        person.world.let_go("followed")
+        out, err = following.communicate(timeout=60)
+    assert (following.returncode, out) == (0, "attempt 2 of twice\n"), err
     assert "--- attempt 2" in err
 
 
 def test_a_cancel_by_the_topic_reaches_a_job_that_is_still_to_come(person):
     code, out, _ = person.types("jobs", "cancel", "not-yet", "--via-topic")
     assert (code, "the next mediator there obeys" in out) == (0, True)
+    told = json.loads(person.types("jobs", "cancel", "not-yet", "--via-topic", "--json")[1])
+    assert (told["job_id"], told["state"]) == ("not-yet", None)
     wait_until(lambda: "to cancel not-yet" in person.world.mediator.said(), "the mediator has read the wish")
     code, _, err = person.sends("sleep=60", "--job_id", "not-yet", "--wait")
     assert code == 75, err
@@ -177,8 +192,9 @@ def test_a_conflict_of_names_is_corrected_by_another_name(person, service):
         person.sends(label, "--job_id", "conflict", "--wait")
     letters = json.loads(person.types("jobs", "dead-letters", "--last", "50", "--json")[1])
     place = next(one["place"] for one in letters if one["code"] == "job_id_conflict" and '"conflict"' in one["text"])
-    code, _, err = person.types("jobs", "dead-letters", "replay", place, "--set", "job_id=settled")
-    assert (code, "settled accepted" in err) == (0, True), err
+    code, out, err = person.types("jobs", "dead-letters", "replay", place, "--set", "job_id=settled", "--json")
+    assert code == 0, err
+    assert json.loads(out)["events"][0]["event"] == "accepted"
     service.wait_state("settled", "SUCCEEDED")
 
 

@@ -141,11 +141,12 @@ def test_a_mediator_fenced_by_a_stranger_starts_nothing_until_it_is_gone(real_wo
 
 def test_jobs_go_on_while_the_mediator_is_stopped_and_are_taken_back_with_their_true_end(real_world):
     first = real_world.start()
-    real_world.ledger.send("good", "fake: sleep=2")
-    real_world.ledger.send("bad", "fake: sleep=2 exit=65")
+    real_world.ledger.send("good", "fake: until=left")
+    real_world.ledger.send("bad", "fake: until=left exit=65")
     real_world.wait_running("good", "bad")
     assert first.leave() == 0
-    wait_until(lambda: "end bad" in (real_world.logs / "runs.txt").read_text(), "they end while nobody looks")
+    real_world.let_go("left")
+    real_world.wait_over("good", "bad")
     second = real_world.start()
     assert real_world.must_be_clean().runs == 2
     assert (second.state_of("good"), second.job("bad")["code"]) == ("SUCCEEDED", 65)

@@ -15,9 +15,10 @@ def die_at(world, failpoint, *flags):
 
 
 def send_all_kinds(world):
-    """Short and long, good and bad: enough that every failpoint is passed, and that something runs when it comes."""
+    """Short and long, good and bad: enough that every failpoint is passed, and that something runs when it comes.
+    The long one ends when it is let go."""
     world.ledger.send_many([f"short-{number}" for number in range(6)], "fake: sleep=0.1")
-    world.ledger.send("long", "fake: sleep=2 steps=4 fork=2", priority=8)
+    world.ledger.send("long", "fake: until=taken-back steps=4 fork=2", priority=8)
     world.ledger.send("fails", "fake: exit=70 fail_attempts=1")
     world.ledger.send("bad", "fake: exit=65")
     world.ledger.send_bytes(b"{no json", None, "refused", codes=["not_json"])
@@ -29,6 +30,7 @@ def test_killed_at(real_world, failpoint):
     send_all_kinds(real_world)
     die_at(real_world, failpoint)
     real_world.start()
+    real_world.let_go("taken-back")
     assert real_world.must_be_clean().jobs == 9
 
 
@@ -50,11 +52,12 @@ def test_killed_while_it_stops_a_job(real_world, failpoint):
 @pytest.mark.parametrize("times", [1, 2])
 def test_killed_while_it_takes_jobs_back(real_world, times):
     first = real_world.start()
-    real_world.ledger.send_many(["a", "b"], "fake: sleep=5 fork=2")
+    real_world.ledger.send_many(["a", "b"], "fake: until=taken-back fork=2")
     real_world.wait_running("a", "b")
     first.kill()
     die_at(real_world, f"in_recovery:{times}")
     real_world.start()
+    real_world.let_go("taken-back")
     assert real_world.must_be_clean().runs == 2
 
 

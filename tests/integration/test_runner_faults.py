@@ -1,5 +1,6 @@
 """Runners that misbehave, and deaths of a runner, its shim, or both: each job ends, and leaves nothing behind."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -33,9 +34,16 @@ def begin(service, job_id, label, **fields):
     return processes(service, job_id)
 
 
+def wait_dead(service, pid):
+    """A signal is sent before it is obeyed; what is let go earlier could still write that it has ended well."""
+    wait_until(lambda: pid not in [process.pid for process in processes_of(service.folder)], f"process {pid} is dead")
+
+
 def test_a_killed_runner_is_a_fault_of_its_own_and_is_retried_once(service):
-    _, runner = begin(service, "runner-9", "sleep=3 fork=2")
+    _, runner = begin(service, "runner-9", "until=runner-killed fork=2")
     os.kill(runner, signal.SIGKILL)
+    wait_dead(service, runner)
+    service.let_go("runner-killed")
     job = ended(service, "runner-9")
     assert (job["state"], job["attempt"]) == ("SUCCEEDED", 2)
 
@@ -43,10 +51,13 @@ def test_a_killed_runner_is_a_fault_of_its_own_and_is_retried_once(service):
 @pytest.mark.parametrize("both", [False, True], ids=["shim", "shim and runner"])
 def test_a_killed_shim_takes_all_with_it_and_the_job_runs_again(service, both):
     job_id = f"shim-9-{both}"
-    shim, runner = begin(service, job_id, "sleep=3 fork=3")
+    shim, runner = begin(service, job_id, f"until=shim-killed-{both} fork=3")
     os.kill(shim, signal.SIGKILL)
     if both:
-        os.kill(runner, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it dies with its shim
+            os.kill(runner, signal.SIGKILL)
+    wait_dead(service, runner)
+    service.let_go(f"shim-killed-{both}")
     job = ended(service, job_id)
     assert (job["state"], job["attempt"]) == ("SUCCEEDED", 2)
     assert "lost" in str(job["history"])

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from tests.support.evidence import read_marks
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -34,12 +35,13 @@ def test_a_taken_http_port_is_one_line_and_the_next_start_works(real_world):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_drain_waits_for_running_jobs_and_starts_no_more(real_world, number):
     mediator = real_world.start("--drain")
-    real_world.ledger.send_many(["a", "b", "waits"], "fake: sleep=2")
+    real_world.ledger.send_many(["a", "b", "waits"], "fake: until=asked")
     real_world.wait_running("a", "b")
     mediator.process.send_signal(number)
+    wait_until(lambda: "waiting for 2 jobs" in mediator.said(), "it says what it waits for")
+    real_world.let_go("asked")
     assert mediator.wait_dead() == 0
-    ends = [line.split()[1] for line in (real_world.logs / "runs.txt").read_text().splitlines() if "end" in line]
-    assert sorted(ends) == ["a", "b"]
+    assert sorted(mark.job_id for mark in read_marks(real_world.logs / "runs.txt") if mark.word == "end") == ["a", "b"]
     real_world.start()
     assert real_world.must_be_clean().runs == 3
 
@@ -58,12 +60,13 @@ def test_stop_jobs_lets_running_jobs_write_a_checkpoint(real_world):
 
 def test_a_second_signal_leaves_at_once_and_the_job_goes_on(real_world):
     mediator = real_world.start("--drain")
-    real_world.ledger.send("runs", "fake: sleep=6")
+    real_world.ledger.send("runs", "fake: until=left")
     real_world.wait_running("runs")
     mediator.process.terminate()
     wait_until(lambda: "waiting for 1 job" in mediator.said(), "it says what it waits for")
     mediator.process.terminate()
     assert mediator.wait_dead(10) == 0
+    real_world.let_go("left")
     real_world.start()
     assert real_world.must_be_clean().runs == 1
 
@@ -95,7 +98,7 @@ def test_viewers_are_taken_back_after_a_crash_and_starve_nobody(real_world):
 def test_cleanup_removes_finished_jobs_and_leaves_live_and_foreign_ones(real_world):
     first = real_world.start()
     real_world.ledger.send("done", "fake: sleep=0")
-    real_world.ledger.send("runs", "fake: sleep=5")
+    real_world.ledger.send("runs", "fake: until=cleaned")
     (real_world.logs / "mine").mkdir()
     (real_world.logs / "mine" / "notes.txt").write_text("not the service's")
     real_world.wait_running("runs")
@@ -103,6 +106,8 @@ def test_cleanup_removes_finished_jobs_and_leaves_live_and_foreign_ones(real_wor
     first.kill()
     second = real_world.start("--cleanup")
     assert not (real_world.logs / "done").exists()
+    assert (real_world.logs / "runs" / "job.json").exists()
+    real_world.let_go("cleaned")
     assert (real_world.logs / "mine" / "notes.txt").exists()
     assert "mine" in second.said()
     real_world.ledger.send("done", "fake: sleep=0", "repeat")  # known, though its folder is gone

@@ -2,11 +2,11 @@
 
     fake_runner.py --configPath logs/<job_id>/job.json --out logs/<job_id>
 
-The label: "fake: sleep=2 steps=10 exit=70 signal=9 hang=1 spin=1 flood_mb=1000 fork=200 leak_mb=500 limit_mb=200
-cgroup=FOLDER ignore_term=1 term_s=0.5 url=http://... port=7070 quiet=1 fail_attempts=1". limit_mb bounds the memory of
-what leaks; cgroup moves it into a control group that is there; a quiet one writes no file of its own. The bad end
-(exit, signal, hang, leak_mb) comes in the first `fail_attempts` attempts only, where that is given. A failure of its
-own leaves failure.json.
+The label: "fake: sleep=2 until=WORD steps=10 exit=70 signal=9 hang=1 spin=1 flood_mb=1000 fork=200 leak_mb=500
+limit_mb=200 cgroup=FOLDER ignore_term=1 term_s=0.5 url=http://... port=7070 quiet=1 fail_attempts=1". `until` waits for
+logs/go.WORD, which the test makes when it has seen what it wanted to; limit_mb bounds the memory of what leaks; cgroup
+moves it into a control group that is there; a quiet one writes no file of its own. The bad end (exit, signal, hang,
+leak_mb) comes in the first `fail_attempts` attempts only, where that is given. Its own failure leaves failure.json.
 
 Record: logs/runs.txt, one O_APPEND write a line, so that lines of many processes never mix:
 
@@ -109,6 +109,8 @@ class Run:
 
     def pass_time(self) -> None:
         steps, sleep_s = int(self.orders.get("steps", 1)), float(self.orders.get("sleep", 0))
+        while "until" in self.orders and not os.path.exists(f"{self.out}/../go.{self.orders['until']}"):  # noqa: PTH110
+            time.sleep(0.01)
         for step in range(1, steps + 1):
             until_s = self.begun_s + sleep_s * step / steps
             while (left_s := until_s - time.monotonic()) > 0:

@@ -39,6 +39,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._producer = Producer({
             "bootstrap.servers": broker, "acks": "all", "enable.idempotence": True, "linger.ms": 2, "log_level": 0,
+            "reconnect.backoff.ms": 50,  # the first connection, too, waits for half of this
             "queue.buffering.max.messages": 1_000_000, "message.max.bytes": 8_000_000, "delivery.timeout.ms": 600_000})
 
     def send(self, job_id: str, label: str = "", expect: Expect = "job", **fields: Any) -> None:

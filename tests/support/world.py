@@ -190,8 +190,20 @@ class World:
 
     def wait_running(self, *job_ids: str, within_s: float = 30.0) -> None:
         """By the word of the runners themselves."""
-        wait_until(lambda: set(job_ids) <= {mark.job_id for mark in read_marks(self.logs / "runs.txt")},
-                   f"runners of {', '.join(job_ids[:5])} have started", within_s)
+        self._wait_marked("start", job_ids, within_s)
+
+    def wait_over(self, *job_ids: str, within_s: float = 30.0) -> None:
+        """By the word of the runners themselves, whether or not a mediator knows it."""
+        self._wait_marked("end", job_ids, within_s)
+
+    def _wait_marked(self, word: str, job_ids: tuple[str, ...], within_s: float) -> None:
+        runs = self.logs / "runs.txt"
+        wait_until(lambda: set(job_ids) <= {mark.job_id for mark in read_marks(runs) if mark.word == word},
+                   f"runners of {', '.join(job_ids[:5])}: {word}", within_s)
+
+    def let_go(self, word: str) -> None:
+        """Runners that were told `until=word` go on."""
+        (self.logs / f"go.{word}").touch()
 
     # --- what it left behind
 
@@ -212,9 +224,15 @@ class World:
             self.wait_ended(self.expected(), within_s)
             with contextlib.suppress(AssertionError):
                 wait_until(lambda: not processes_of(self.folder), "no process is left", 5.5)
+        reports: list[Report] = []
+
+        def answered() -> bool:
+            reports.append(self.verdict(finished))
+            return not reports[-1].count("lost")
+
         with contextlib.suppress(AssertionError):  # what is no job has no state to wait for
-            wait_until(lambda: not self.verdict(finished).count("lost"), "all is answered", 10, every_s=0.2)
-        return self.verdict(finished)
+            wait_until(answered, "all is answered", 10, every_s=0.2)
+        return reports[-1]
 
     def must_be_clean(self, finished: bool = True, within_s: float = 60.0) -> Report:
         report = self.settled(finished, within_s)

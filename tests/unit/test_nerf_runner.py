@@ -82,7 +82,7 @@ def train(run):
 def test_a_job_goes_from_a_file_to_its_result(call, job, tmp_path):
     code, said = call("--set", "seed=7", operation=DOES_ITS_WORK, ADAPTIVE_NERF_ROOTS=f"/a{os.pathsep}/b")
     assert code == Exit.DONE, said
-    assert job("result.json") == {"v": 1, "artifacts": ["seen.txt"], "metrics": {"psnr": 21.0}}
+    assert job("result.json") == {"v": 1, "stopped": False, "artifacts": ["seen.txt"], "metrics": {"psnr": 21.0}}
     assert (tmp_path / "job" / "seen.txt").read_text() == "7 job ['/a', '/b']"
     assert (job("progress.json")["step"], job("progress.json")["of"]) == (2, 2)
     assert "INFO done" in (tmp_path / "job" / "log.txt").read_text()
@@ -101,12 +101,19 @@ def test_job_json_tells_what_the_result_depended_on(call, job):
     assert "commit" in run
 
 
-def test_what_is_not_built_yet_is_said(call, job):
-    code, said = call("--set", "op=video")
-    if code == Exit.BROKEN_INSTALLATION:  # else it is built by now
-        assert "video is not built yet; a later version of this program brings it" in said
-        assert job("failure.json")["hint"] == "a later version of this program brings it"
-    assert "Traceback" not in said
+@pytest.mark.parametrize(("place", "cause", "hint"), [
+    ("adaptive_nerf.pipelines.still_to_come:train", "train is not built yet",
+     "a later version of this program brings it"),
+    ("needs_more:train", "train needs what_nobody_has, which is not installed", "run make setup")])
+def test_an_operation_that_is_not_there_or_cannot_be_loaded_is_a_broken_installation(
+        tmp_path, monkeypatch, place, cause, hint):
+    (tmp_path / "needs_more.py").write_text("import what_nobody_has\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(nerf_runner.OPERATIONS, "train", place)
+    with pytest.raises(nerf_runner.BrokenInstallation) as caught:
+        nerf_runner.find_operation("train")
+    assert str(caught.value) == f"{cause}; {hint}"
+    assert nerf_runner.exit_code(caught.value) is Exit.BROKEN_INSTALLATION
 
 
 def test_it_can_be_called_as_a_module(tmp_path):

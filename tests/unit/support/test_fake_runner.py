@@ -49,6 +49,14 @@ def test_it_ends_as_it_is_told(place, label, code):
     assert place.marks() == [("start", 1, None), ("end", 1, code)]
 
 
+def test_it_goes_on_when_it_is_let_go(place):
+    runner = place.start("until=seen")
+    place.wait_for_start()
+    assert runner.poll() is None
+    (place.logs / "go.seen").touch()
+    assert runner.wait() == 0
+
+
 def test_it_stops_politely_with_a_checkpoint(place):
     runner = place.start("hang=1")
     place.wait_for_start()
