@@ -18,6 +18,7 @@ from adaptive_nerf.common.progress import say
 from adaptive_nerf.engine.engines import Engine, engine
 from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.network import colour_head, trunk
+from adaptive_nerf.engine.precision import set_half
 from adaptive_nerf.engine.samples import Occupancy, Stepping
 from adaptive_nerf.engine.threads import threads
 from bench import roofline, small_town
@@ -108,10 +109,18 @@ def field_figures(serving: Engine, plain: Yardstick) -> list[Figure]:
             Figure("field_both_x_torch", ratio, "x", 5), Figure("field_both_roofline_pct", share, "%", 70)]
 
 
+def in_halves() -> Engine:
+    """The engine that works in halves, where the CPU has them."""
+    set_half(True)
+    found = engine()
+    set_half(False)
+    return found
+
+
 def step_figures(serving: Engine, plain: Yardstick) -> list[Figure]:
     figures = []
     for name, step, asked in (("train_step", step_for(serving, GRID, "colour", RAYS, SAMPLES), 30),
-                              ("train_step_fast", step_for(serving, FAST_GRID, "deferred", 2048, 32), 60)):
+                              ("train_step_fast", step_for(in_halves(), FAST_GRID, "deferred", 2048, 32), 60)):
         for number in range(3):
             step.take(number)
         taken, _ = turn_by_turn(lambda step=step: step.take(3), lambda: None, 3)
@@ -145,9 +154,9 @@ def bytes_per_sample() -> Figure:
 
 def _grown_per_sample() -> float:
     """How much more a fast step of many samples holds at its peak than one of few: per sample."""
-    serving, peaks, taken = engine(), [], []
+    serving, peaks, taken = in_halves(), [], []
     for n_rays in (1024, 8192):
-        step = step_for(serving, FAST_GRID, "deferred", n_rays, 32)
+        step = step_for(serving, FAST_GRID, "deferred", n_rays, 32, n_batches=1)
         step.take(0)
         step.take(1)
         peaks.append(_peak_of(lambda step=step: step.take(2)))

@@ -57,12 +57,11 @@ class Step:
         """Colours of the rays over the background. -> [n_rays, 3]"""
         serving = self.serving
         directions = serving.spherical_harmonics(seen.directions)
-        features = serving.encode(self.tables, samples.local, samples.slots, self.grid, self.sink)
         if self.deferred:
-            places = serving.trunk(self.weights[0], features, samples.slots, self.shapes[0])
-            image = serving.composite(places, samples).image
+            image = serving.blend(self.tables, self.weights[0], samples, (self.grid, self.shapes[0]), self.sink).image
             colours = serving.colour(self.weights[1], image, directions, None, self.shapes[1])
             return torch.lerp(torch.tensor(small_town.BACKGROUND), colours, image[:, :1])
+        features = serving.encode(self.tables, samples.local, samples.slots, self.grid, self.sink)
         values = serving.field(*self.weights, features, directions, samples, self.shapes)
         image = serving.composite(values, samples).image
         return image[:, 1:] + (1 - image[:, :1]) * small_town.BACKGROUND
@@ -100,7 +99,8 @@ def step_for(serving: Engine, grid: HashGrid, kind: str, n_rays: int, samples_a_
     deferred = kind == "deferred"
     cell = 1 / 256
     occupancy = small_town.surface_occupancy(cell, 3) if deferred else Occupancy.full(small_town.REGIONS, cell)
-    made = Step(serving, grid, deferred, occupancy, 0.004, n_rays, 2 * n_rays * samples_a_ray, seed, n_batches)
+    made = Step(serving, grid, deferred, occupancy, 0.004, n_rays, n_rays * samples_a_ray * 9 // 8 + 2000, seed,
+                n_batches)
     counted = serving.march(made.batches[0][0], small_town.REGIONS, occupancy, Stepping(0.004), 400 * n_rays).count
     made.step = 0.004 * int(counted) / (n_rays * samples_a_ray)
     return made

@@ -12,14 +12,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.engine import directions, optimise, reference_march, torch_reference
-from adaptive_nerf.engine.cpu import compositing, fields, marching
+from adaptive_nerf.engine.cpu import blending, compositing, fields, marching
 from adaptive_nerf.engine.cpu import operations as cpu
 from adaptive_nerf.engine.cpu.build import Unavailable
 from adaptive_nerf.engine.cpu.library import library
+from adaptive_nerf.engine.hash_grid import HashGrid
+from adaptive_nerf.engine.network import Trunk
 from adaptive_nerf.engine.precision import half
+from adaptive_nerf.engine.samples import Composited, Samples
+from adaptive_nerf.engine.table_gradients import TableGradients
 
 log = logging.getLogger(__name__)
 CHOICES = ("auto", "torch", "cpu", "tcnn")
@@ -39,14 +44,26 @@ class Engine:
     adam_lazy: Callable = optimise.adam_lazy
     adam_tables: Callable = optimise.adam_tables
     adam_dense: Callable = optimise.adam_dense
+    blend_in_one: Callable | None = None
+
+    def blend(self, tables: Tensor, weights: Tensor, samples: Samples, shapes: tuple[HashGrid, Trunk],
+              sink: TableGradients | None = None, stop: float = torch_reference.EARLY_STOP) -> Composited:
+        """encode, trunk and composite, at once where that saves memory; for samples whose places get no gradient.
+
+        Then the backward can be run once only.
+        """
+        if self.blend_in_one is not None:
+            return self.blend_in_one(tables, weights, samples, shapes, sink, stop)
+        features = self.encode(tables, samples.local, samples.slots, shapes[0], sink)
+        return self.composite(self.trunk(weights, features, samples.slots, shapes[1]), samples, stop)
 
 
 TORCH = Engine("torch")
 CPU = Engine("cpu", cpu.encode, fields.trunk, fields.colour, fields.field, marching.march, compositing.composite,
-             cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.adam_tables, cpu.adam_dense)
+             cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.adam_tables, cpu.adam_dense, blending.blend)
 CPU_HALF = replace(CPU, name="cpu, halves", encode=partial(cpu.encode, half=True),
                    trunk=partial(fields.trunk, half=True), colour=partial(fields.colour, half=True),
-                   field=partial(fields.field, half=True))
+                   field=partial(fields.field, half=True), blend_in_one=partial(blending.blend, half=True))
 
 
 def engine(device: torch.device | str = "cpu") -> Engine:

@@ -140,6 +140,8 @@ void pictures(int64_t n_rays, int64_t regions, int64_t capacity, double margin) 
                         rows.data() + capacity, given.data(), more.data(), more.data(), slopes.data()};
         run(composite, c);
         run(composite_backward, c);
+        c.values_gradient = values.data();  // in place
+        run(composite_backward, c);
     }
 }
 

@@ -6,6 +6,10 @@ with other strides is copied; everything that the engine itself makes comes righ
 
 import ctypes
 import functools
+import math
+import mmap
+import weakref
+from collections import deque
 from typing import NamedTuple
 
 import torch
@@ -17,6 +21,8 @@ from adaptive_nerf.engine.network import Network
 
 PIECES = 32  # into which work is cut, about; more than any number of threads that it matters for
 SHORTEST = 384  # rows
+LARGE = 16 << 20  # bytes; what is larger, the C library would take from the system and give back every time
+_spare: deque[mmap.mmap] = deque(maxlen=2)  # large memory that nobody uses; nearly as much as one step takes
 
 
 class Unsorted(Exception):
@@ -66,7 +72,23 @@ def by_level(features: Tensor) -> tuple[Tensor, int]:
 
 def new_features(n: int, n_levels: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """[n, levels, features], level by level"""
-    return torch.empty(n_levels, n, width, dtype=dtype).permute(1, 0, 2)
+    return large((n_levels, n, width), dtype).permute(1, 0, 2)
+
+
+def large(size: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Of any content. Large memory serves again: a page that the system gives costs more than what is written to it."""
+    n_bytes = math.prod(size) * dtype.itemsize
+    if n_bytes < LARGE:
+        return torch.empty(size, dtype=dtype)
+    try:
+        block = _spare.pop()
+    except IndexError:
+        block = None
+    if block is None or not n_bytes <= len(block) <= 2 * n_bytes:
+        block = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    view = memoryview(block)
+    weakref.finalize(view, _spare.append, block).atexit = False  # when the last tensor over it is gone
+    return torch.frombuffer(view, dtype=dtype, count=math.prod(size)).view(size)
 
 
 def is_half(tensor: Tensor | None) -> bool:

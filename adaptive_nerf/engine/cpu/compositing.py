@@ -22,36 +22,47 @@ class _Composite(torch.autograd.Function):
     @staticmethod
     def forward(ctx, values, samples, stop):  # type: ignore[no-untyped-def]
         values = values.contiguous()
-        n_rays, width, used = len(samples.offsets) - 1, values.shape[1], int(samples.offsets[-1])
-        image, rest = torch.empty(n_rays, width), torch.empty(3, n_rays)
-        rows = torch.empty(2, len(values))
-        rows[:, used:] = 0
-        args = _arguments(values, samples, stop)
-        args.image, args.weights, args.relative = image.data_ptr(), rows[0].data_ptr(), rows[1].data_ptr()
-        args.depth, args.median, args.distortion = (part.data_ptr() for part in rest)
-        pool.run(library().composite, args, -(-n_rays // RAYS_AT_ONCE))
+        found = composited(values, samples, stop)
         ctx.save_for_backward(values)
         ctx.samples, ctx.stop = samples, stop
-        depth, median, distortion = rest.unbind()
-        weights, relative = rows.unbind()
-        ctx.mark_non_differentiable(median, weights, relative)
+        ctx.mark_non_differentiable(found[2], *found[4:])
         ctx.set_materialize_grads(False)
-        return image, depth, median, distortion, weights, relative
+        return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx, image, depth, _median, distortion, _weights, _relative):  # type: ignore[no-untyped-def]
         (values,) = ctx.saved_tensors
-        n_rays = len(ctx.samples.offsets) - 1
         found = torch.empty_like(values)
-        found[int(ctx.samples.offsets[-1]):] = 0
-        image = torch.zeros(n_rays, values.shape[1]) if image is None else image.contiguous()
-        given = [None if part is None else part.contiguous() for part in (depth, distortion)]
-        args = _arguments(values, ctx.samples, ctx.stop)
-        args.image_gradient, args.values_gradient = image.data_ptr(), found.data_ptr()
-        args.depth_gradient, args.distortion_gradient = (None if part is None else part.data_ptr() for part in given)
-        pool.run(library().composite_backward, args, -(-n_rays // RAYS_AT_ONCE))
+        values_gradient(values, ctx.samples, ctx.stop, (image, depth, distortion), found)
         return found, None, None
+
+
+def composited(values: Tensor, samples: Samples, stop: float) -> tuple[Tensor, ...]:
+    """Image, depth, median, distortion, weights, relative."""
+    n_rays, width, used = len(samples.offsets) - 1, values.shape[1], int(samples.offsets[-1])
+    image, rest = torch.empty(n_rays, width), torch.empty(3, n_rays)
+    rows = torch.empty(2, len(values))
+    rows[:, used:] = 0
+    args = _arguments(values, samples, stop)
+    args.image, args.weights, args.relative = image.data_ptr(), rows[0].data_ptr(), rows[1].data_ptr()
+    args.depth, args.median, args.distortion = (part.data_ptr() for part in rest)
+    pool.run(library().composite, args, -(-n_rays // RAYS_AT_ONCE))
+    return image, *rest.unbind(), *rows.unbind()
+
+
+def values_gradient(values: Tensor, samples: Samples, stop: float, given: tuple[Tensor | None, ...],
+                    into: Tensor) -> None:
+    """From the gradients of image, depth and distortion. `into` may be the values themselves."""
+    n_rays = len(samples.offsets) - 1
+    into[int(samples.offsets[-1]):] = 0
+    image, depth, distortion = (None if part is None else part.contiguous() for part in given)
+    image = torch.zeros(n_rays, values.shape[1]) if image is None else image
+    args = _arguments(values, samples, stop)
+    args.image_gradient, args.values_gradient = image.data_ptr(), into.data_ptr()
+    args.depth_gradient, args.distortion_gradient = (None if part is None else part.data_ptr()
+                                                     for part in (depth, distortion))
+    pool.run(library().composite_backward, args, -(-n_rays // RAYS_AT_ONCE))
 
 
 def _arguments(values: Tensor, samples: Samples, stop: float):  # type: ignore[no-untyped-def]

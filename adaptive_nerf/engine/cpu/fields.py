@@ -24,7 +24,7 @@ from adaptive_nerf.engine.samples import Samples
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """What is not differentiated."""
 
     slots: Tensor | None  # [n]; None: a single slot
@@ -39,22 +39,22 @@ class _Task:
 
 
 def trunk(weights: Tensor, features: Tensor, slots: Tensor, shape: Trunk, half: bool = False) -> Tensor:
-    return _run(_Task(slots, shape, None, half=half), weights, None, features, None, None)
+    return _run(Task(slots, shape, None, half=half), weights, None, features, None, None)
 
 
 def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor | None, shape: Network,
            half: bool = False) -> Tensor:
-    return _run(_Task(slots, None, shape, half=half), None, weights, None, place, directions)
+    return _run(Task(slots, None, shape, half=half), None, weights, None, place, directions)
 
 
 def field(trunk_weights: Tensor, colour_weights: Tensor, features: Tensor, directions: Tensor, samples: Samples,
           shapes: tuple[Trunk, Network], half: bool = False) -> Tensor:
     n = len(features)
-    task = _Task(samples.slots[:n], *shapes, samples.rays[:n].contiguous(), half)
+    task = Task(samples.slots[:n], *shapes, samples.rays[:n].contiguous(), half)
     return _run(task, trunk_weights, colour_weights, features, None, directions)
 
 
-def _run(task: _Task, *inputs: Tensor | None) -> Tensor:
+def _run(task: Task, *inputs: Tensor | None) -> Tensor:
     names = ("trunk_weights", "head_weights", "features", "place", "directions")
     float32(**{name: value for name, value in zip(names, inputs, strict=True)
                if name != "features" or not is_half(value)})
@@ -75,13 +75,9 @@ class _Field(torch.autograd.Function):
         inputs = [None if value is None else value.contiguous() for value in (trunk_weights, head_weights)]
         inputs += [None if features is None else by_level(features)[0]]
         inputs += [None if value is None else value.contiguous() for value in (place, directions)]
-        args, held = _arguments(task, *inputs)
-        out = torch.empty(args.n, task.outputs)
-        args.out = out.data_ptr()
-        pool.run(library().field_forward, args, held.count)
         ctx.task = task
         ctx.save_for_backward(*inputs)
-        return out
+        return outputs(task, *inputs)
 
     @staticmethod
     @once_differentiable
@@ -94,26 +90,50 @@ class _Field(torch.autograd.Function):
         args.gradient = gradient.data_ptr()
         for_features = for_place = for_directions = None
         if features is not None and wants_features:
-            for_features = new_features(*features.shape, features.dtype)
-            args.features_gradient, args.features_gradient_stride = for_features.data_ptr(), for_features.stride(1)
+            for_features = _features_gradient(args, new_features(*features.shape, features.dtype))
         if place is not None:
             for_place = torch.empty(len(place), GEOMETRY)
             args.place_gradient = for_place.data_ptr()
         if wants_directions:
             for_directions = torch.empty(args.n, directions.shape[1])
             args.directions_gradient = for_directions.data_ptr()
-        parts = [None if weights is None else torch.empty(held.count, weights.shape[1])
-                 for weights in (trunk_weights, head_weights)]
-        args.trunk_gradient, args.head_gradient = (None if part is None else part.data_ptr() for part in parts)
-        pool.run(library().field_backward, args, held.count)
-        for_weights = [_summed(held, part, weights)
-                       for part, weights in zip(parts, (trunk_weights, head_weights), strict=True)]
+        for_weights = _backward(args, held, trunk_weights, head_weights)
         if for_directions is not None and ctx.task.rays is not None:
             for_directions = torch.zeros_like(directions).index_add(0, ctx.task.rays, for_directions)
         return None, *for_weights, for_features, for_place, for_directions
 
 
-def _arguments(task: _Task, trunk_weights, head_weights, features, place, directions):  # type: ignore[no-untyped-def]
+def outputs(task: Task, *inputs: Tensor | None) -> Tensor:
+    """Of weights of trunk and head, features, places and directions, each where the task has it."""
+    args, held = _arguments(task, *inputs)
+    out = torch.empty(args.n, task.outputs)
+    args.out = out.data_ptr()
+    pool.run(library().field_forward, args, held.count)
+    return out
+
+
+def trunk_gradient_in_place(task: Task, weights: Tensor, features: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient of a trunk's weights, from that of its outputs [n, 16]; the features become their own gradient."""
+    args, held = _arguments(task, weights, None, features, None, None)
+    args.gradient = gradient.data_ptr()
+    _features_gradient(args, features)
+    return _backward(args, held, weights, None)[0]
+
+
+def _features_gradient(args, into: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    args.features_gradient, args.features_gradient_stride = into.data_ptr(), into.stride(1)
+    return into
+
+
+def _backward(args, held: Pieces, *weights: Tensor | None):  # type: ignore[no-untyped-def]
+    """The gradients of the weights of trunk and head; the others go where `args` says."""
+    parts = [None if each is None else torch.empty(held.count, each.shape[1]) for each in weights]
+    args.trunk_gradient, args.head_gradient = (None if part is None else part.data_ptr() for part in parts)
+    pool.run(library().field_backward, args, held.count)
+    return [_summed(held, part, each) for part, each in zip(parts, weights, strict=True)]
+
+
+def _arguments(task: Task, trunk_weights, head_weights, features, place, directions):  # type: ignore[no-untyped-def]
     weights = trunk_weights if trunk_weights is not None else head_weights
     n = len(features if features is not None else place)
     held = pieces(task.slots, len(weights), n)

@@ -32,11 +32,12 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
                      counts=counts.data_ptr(), offsets=offsets.data_ptr(), dropped=dropped.data_ptr(),
                      following=following.data_ptr(), capacity=capacity)
     items = -(-n_rays // RAYS_AT_ONCE)
+    numbers, indices = torch.empty(5, capacity), torch.empty(3, capacity, dtype=torch.int32)
+    # Last, so that what comes after the march takes its place.
     found, found_at = torch.empty(capacity, 3, dtype=torch.int32), torch.empty(items, dtype=torch.int64)
     args.found, args.room, args.found_at = found.data_ptr(), capacity, found_at.data_ptr()
     pool.run(library().march_count, args, items)
     count = library().march_lay_out(ctypes.byref(args))
-    numbers, indices = torch.empty(5, capacity), torch.empty(3, capacity, dtype=torch.int32)
     numbers[:3, count:], numbers[3:, count:], indices[:, count:] = 0.5, 0, 0
     args.next, args.local, args.t, args.delta = 0, *(numbers[row].data_ptr() for row in (0, 3, 4))
     args.slots, args.rays, args.order = (row.data_ptr() for row in indices)

@@ -44,11 +44,7 @@ class _Encode(torch.autograd.Function):
     def forward(ctx, tables, local, slots, grid, sink, dtype):  # type: ignore[no-untyped-def]
         tables = tables.contiguous()
         local, _stride = by_axis(local)
-        features = new_features(len(local), grid.levels, grid.features, dtype)
-        args, held = _encode_args(tables, local, slots, grid)
-        args.features, args.features_stride = features.data_ptr(), features.stride(1)
-        args.half = is_half(features)
-        pool.run(library().encode, args, held.count * grid.levels)
+        features = encoded(tables, local, slots, grid, dtype)
         ctx.save_for_backward(tables, local, slots)
         ctx.grid, ctx.sink = grid, sink
         return features
@@ -63,9 +59,25 @@ class _Encode(torch.autograd.Function):
         if ctx.needs_input_grad[0] and ctx.sink is not None:
             ctx.sink.add(local, slots, gradient)
         elif ctx.needs_input_grad[0]:
-            for_tables = torch.zeros_like(tables)
-            _update(for_tables, None, ctx.grid, len(tables), [(local, slots, gradient)])
+            for_tables = table_gradient(tables, local, slots, gradient, ctx.grid)
         return for_tables, for_local, None, None, None, None
+
+
+def encoded(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGrid, dtype: torch.dtype) -> Tensor:
+    """The features of places [n, 3] that lie axis by axis."""
+    features = new_features(len(local), grid.levels, grid.features, dtype)
+    args, held = _encode_args(tables, local, slots, grid)
+    args.features, args.features_stride = features.data_ptr(), features.stride(1)
+    args.half = is_half(features)
+    pool.run(library().encode, args, held.count * grid.levels)
+    return features
+
+
+def table_gradient(tables: Tensor, local: Tensor, slots: Tensor, gradient: Tensor, grid: HashGrid) -> Tensor:
+    """From the gradient of the features."""
+    total = torch.zeros_like(tables)
+    _update(total, None, grid, len(tables), [(local, slots, gradient)])
+    return total
 
 
 def _encode_args(tables, local, slots, grid):  # type: ignore[no-untyped-def]

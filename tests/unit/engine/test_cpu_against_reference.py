@@ -120,6 +120,30 @@ def test_compositing_gives_the_same_pictures_and_gradients(cpu, lengths, seed, c
 
 
 @often
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=60), SLOTS, SEEDS, GRIDS, st.booleans())
+def test_blending_at_once_gives_the_same_pictures_and_gradients(cpu, lengths, n_slots, seed, grid, with_sink):
+    samples, generator = ragged_samples(lengths, seed, slots=n_slots), torch.Generator().manual_seed(seed)
+    shape = Trunk(Network(grid.outputs, 24, 1, GEOMETRY))
+    weights = torch.stack([shape.network.initial(generator) for _ in range(n_slots)])
+    tables = random(generator, n_slots, grid.rows, grid.features)
+    sinks = {name: TableGradients(grid, n_slots) if with_sink else None for name in ("cpu", "torch")}
+
+    def run(engine, tables, weights):
+        wide = replace(samples, local=samples.local.to(tables), t=samples.t.to(tables), delta=samples.delta.to(tables))
+        found = engine.blend(tables, weights, wide, (grid, shape), sinks[engine.name])
+        return found.image, found.depth, found.distortion
+
+    if with_sink:
+        found, expected = (gradients(engine, (tables, weights), run, torch.float32)[1][1] for engine in (cpu, TORCH))
+        assert relative(found, expected) < 1e-4
+        for engine in (cpu, TORCH):
+            engine.scatter(sinks[engine.name])
+        assert relative(sinks["cpu"].total, sinks["torch"].total) < 1e-4
+    else:
+        agree(cpu, (tables, weights), run, backward=3e-5)
+
+
+@often
 @given(st.integers(0, 200), SEEDS, st.integers(1, 9), st.sampled_from([1.0, 1.2, 2.0]), st.booleans(), st.booleans(),
        st.integers(1, 12))
 def test_marching_gives_the_same_samples(cpu, n_rays, seed, n_slots, margin, inverse, stratified, most):

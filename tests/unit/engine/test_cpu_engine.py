@@ -6,6 +6,7 @@ import threading
 import pytest
 import torch
 
+from adaptive_nerf.engine.cpu import buffers
 from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.network import colour_head, trunk
 from adaptive_nerf.engine.optimise import Moments
@@ -102,6 +103,27 @@ def test_slots_that_are_not_loaded_and_other_types_are_refused_by_name(cpu):
         cpu.encode(tables, local, torch.tensor([0, 1, 2], dtype=torch.int32), GRID)
     with pytest.raises(ValueError, match=r"local is torch\.float64"):
         cpu.encode(tables, local.double(), torch.tensor([0, 1, 1], dtype=torch.int32), GRID)
+
+
+def test_the_backward_of_blending_at_once_is_refused_the_second_time(cpu):
+    shape, generator = trunk(16), torch.Generator().manual_seed(1)
+    samples = cpu.march(random_rays(50, 1), REGIONS, Occupancy.full(REGIONS, 0.1), Stepping(0.1), 5000).trimmed()
+    weights = torch.stack([shape.network.initial(generator) for _ in range(2)]).requires_grad_()
+    image = cpu.blend(torch.rand(2, GRID.rows, 4), weights, samples, (GRID, shape)).image
+    image.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="can be run once"):
+        image.sum().backward()
+
+
+def test_large_memory_serves_again_when_the_last_tensor_over_it_is_gone():
+    size = (buffers.LARGE // 4, 1)
+    first = buffers.large(size, torch.float32)
+    place, part = first.data_ptr(), first[5:].view(-1)
+    del first
+    other = buffers.large(size, torch.float32)
+    assert other.data_ptr() != place
+    del part
+    assert buffers.large(size, torch.float32).data_ptr() == place
 
 
 def test_a_double_backward_is_refused(cpu):

@@ -26,7 +26,7 @@ struct CompositeArgs {
     const float* image_gradient;       // [n_rays][width]
     const float* depth_gradient;       // [n_rays] or null
     const float* distortion_gradient;  // [n_rays] or null
-    float* values_gradient;            // [n][width]
+    float* values_gradient;            // [n][width]; may be `values` itself
 };
 
 // 1 - e^-x without losing the digits of a small x.
@@ -89,13 +89,14 @@ inline void composite_ray(const CompositeArgs& a, int64_t ray, float* weight, fl
     }
 }
 
+// `out` may be `value` itself.
 template <int kWidth>
 inline float slopes_of_row(const float* value, const float* given, float weight, int64_t any_width, float* out) {
     const int64_t width = kWidth ? kWidth : any_width;
-    float total = 0;
+    float total = given[0] * (1 - value[0]);  // the opacity's own channel is 1
     for (int64_t c = 0; c < width; ++c) total += given[c] * value[c];
     for (int64_t c = 0; c < width; ++c) out[c] = weight * given[c];
-    return total + given[0] * (1 - value[0]);  // the opacity's own channel is 1
+    return total;
 }
 
 template <int kWidth>
