@@ -1,6 +1,8 @@
 """Building the library: at once from two processes, without a compiler, with a broken one; which engine is chosen."""
 
 import os
+import platform
+import shutil
 import subprocess
 import sys
 
@@ -21,6 +23,28 @@ grid = HashGrid(2, 2, 8, 4, 16)
 for _ in range(2):
     features = engine().encode(torch.ones(1, grid.rows, 2), torch.rand(5, 3), torch.zeros(5, dtype=torch.int32), grid)
 print(engine().name, round(float(features.min()), 3))
+"""
+
+NARROW = """
+import torch
+from adaptive_nerf.engine.engines import CPU, TORCH
+from tests.support.engine_cases import ragged_samples
+from adaptive_nerf.engine.hash_grid import HashGrid
+from adaptive_nerf.engine.network import colour_head, trunk
+grid, shapes, samples = HashGrid(4, 4, 12, 8, 200), (trunk(16), colour_head()), ragged_samples([30, 0, 70], 1, slots=1)
+generator = torch.Generator().manual_seed(1)
+start = [torch.rand(1, grid.rows, 4, generator=generator) - 0.5, shapes[0].network.initial(generator)[None],
+         shapes[1].initial(generator)[None]]
+directions, results = torch.rand(3, 16, generator=generator), []
+for engine in (CPU, TORCH):
+    tables, *weights = [values.clone().requires_grad_() for values in start]
+    features = engine.encode(tables, samples.local, samples.slots, grid)
+    image = engine.composite(engine.field(*weights, features, directions, samples, shapes), samples).image
+    image.square().sum().backward()
+    results.append([image, tables.grad, weights[0].grad, weights[1].grad])
+for one, other in zip(*results, strict=True):
+    torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+print("alike")
 """
 
 
@@ -58,6 +82,16 @@ def test_a_compiler_that_fails_is_named(tmp_path, monkeypatch):
     with pytest.raises(build.Unavailable, match=r"broken\+\+: engine.cpp:1: error: no luck"):
         build.library_path()
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or not shutil.which("g++"), reason="needs g++ on x86-64")
+def test_narrower_vectors_give_the_same_results(tmp_path):
+    """As on CPUs with AVX2 alone."""
+    narrow = tmp_path / "narrow++"
+    narrow.write_text('#!/bin/sh\nexec g++ $(echo "$*" | sed s/-march=native/-march=x86-64-v3/)\n')
+    narrow.chmod(0o755)
+    out, errors = start(NARROW, tmp_path / "cache", CXX=str(narrow)).communicate()
+    assert out.strip() == "alike", errors
 
 
 def test_the_library_depends_on_its_sources(monkeypatch, tmp_path):
