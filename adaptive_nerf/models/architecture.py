@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Literal
 
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
 from adaptive_nerf.common.errors import BadInput
 from adaptive_nerf.engine.hash_grid import HashGrid
-from adaptive_nerf.engine.network import DIRECTION, Network, Trunk, colour_head, trunk
+from adaptive_nerf.engine.network import DIRECTION, GEOMETRY, Network, Trunk, colour_head, trunk
 
 CODE_LENGTH = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Architecture:
     levels: int = 8
     features: int = 4
@@ -44,8 +47,8 @@ class Architecture:
 
     @cached_property
     def background(self) -> Network | None:
-        """Its first inputs are not used, so that the colour head's kernel serves."""
-        return Network(2 * DIRECTION, self.background_width, 1, 3) if self.background_width else None
+        """See backdrop.py: 16 numbers of the far ground, 16 of the direction."""
+        return Network(GEOMETRY + DIRECTION, self.background_width, 1, 3) if self.background_width else None
 
     @property
     def code_length(self) -> int:
@@ -60,6 +63,8 @@ class Architecture:
     @staticmethod
     def from_json(value: dict[str, Any]) -> Architecture:
         try:
-            return Architecture(**value)
+            found = Architecture(**value)
+            _ = found.grid, found.trunk, found.colour_head, found.background  # each looks at its own numbers
         except (TypeError, ValueError) as error:
             raise BadInput(f"the architecture in the checkpoint is not one that this program knows: {error}") from error
+        return found

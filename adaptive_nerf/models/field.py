@@ -1,12 +1,12 @@
 """A mixture of experts as one field: which places of a ray are asked, and what colour the ray has.
 
 All samples of a ray, whichever expert they fall to, are composited together; densities are shared out by the weights
-of the routing, and so are the features. What lies beyond every box is a background that depends on the direction.
+of the routing, and so are the features. What lies beyond every box is the backdrop.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,8 +16,11 @@ from adaptive_nerf.engine.network import DIRECTION, GEOMETRY
 from adaptive_nerf.engine.samples import Composited, Rays, Regions, Samples, Stepping
 from adaptive_nerf.engine.table_gradients import TableGradients
 from adaptive_nerf.models.architecture import Architecture
+from adaptive_nerf.models.backdrop import behind, leaves_downwards
 from adaptive_nerf.models.occupancy import OccupancyGrids
 from adaptive_nerf.models.parameters import FieldParameters
+
+SMALLEST_SHARE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -50,29 +53,48 @@ class Radiance:
     composited: Composited
 
 
+@dataclass(frozen=True)
+class Guard:
+    """What keeps training from explaining photos by what is not there."""
+
+    floor: Tensor  # [n_rays, 3] behind rays that leave downwards: the ground is there, it is not painted on a backdrop
+    full_from: float  # distance from which on a sample's gradient counts in full; nearer ones by the square of theirs
+
+
+class _Damped(torch.autograd.Function):
+    """Lets features through, and multiplies their gradient. [n, levels, features], [n]"""
+
+    @staticmethod
+    def forward(ctx, values, factors):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(factors)
+        return values.view_as(values)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
+        (factors,) = ctx.saved_tensors
+        return gradient * factors[:, None, None], None
+
+
 def radiance(field: Field, rays: Rays, samples: Samples, features: Tensor, codes: Tensor | None = None,
-             slots: Tensor | None = None) -> Radiance:
+             guard: Guard | None = None) -> Radiance:
     """Colours of rays from the features of their samples.
 
-    codes [n_rays, code]: of the photos, where the architecture has them. slots [n]: whose trunk each sample asks, where
-    that is not the expert whose table it read (meta-learning keeps a trunk for each task).
+    codes [n_rays, code]: of the photos, where the architecture has them.
     """
     directions = _seen_from(field, rays, codes)
-    trunk_samples = samples if slots is None else replace(samples, slots=slots)
+    if guard is not None:
+        # A camera's own rays lie close together before it: without this, specks there explain its photo first.
+        features = _Damped.apply(features, (samples.t / max(guard.full_from, 1e-9)).clamp(max=1).square())
     values = _composite_deferred if field.architecture.deferred else _composite_each
-    colours, composited = values(field, trunk_samples, samples.slots, features, directions)
+    colours, composited = values(field, samples, features, directions)
     opacity = composited.image[:, 0]
-    background = behind(field, directions[:, :DIRECTION])
-    return Radiance(colours + (1 - opacity[:, None]) * background, opacity, composited)
-
-
-def behind(field: Field, harmonics: Tensor) -> Tensor:
-    """The background in directions [n, 16] -> [n, 3]"""
     shape = field.architecture.background
-    if shape is None:
-        return harmonics.new_zeros(len(harmonics), 3)
-    unused = harmonics.new_zeros(len(harmonics), GEOMETRY)
-    return field.engine.colour(field.parameters.background, unused, harmonics, None, shape)
+    background = behind(field.engine, field.parameters.background, shape, rays,
+                        (directions[:, :DIRECTION].contiguous(), field.regions))
+    if guard is not None:
+        background = torch.where(leaves_downwards(rays, field.regions)[:, None], guard.floor, background)
+    return Radiance(colours + (1 - opacity[:, None]) * background, opacity, composited)
 
 
 def _seen_from(field: Field, rays: Rays, codes: Tensor | None) -> Tensor:
@@ -87,8 +109,7 @@ def _seen_from(field: Field, rays: Rays, codes: Tensor | None) -> Tensor:
 Composite = tuple[Tensor, Composited]
 
 
-def _composite_deferred(field: Field, samples: Samples, experts: Tensor, features: Tensor,
-                        directions: Tensor) -> Composite:
+def _composite_deferred(field: Field, samples: Samples, features: Tensor, directions: Tensor) -> Composite:
     """The colour head once a ray, on features composited along it."""
     engine, parameters, shape = field.engine, field.parameters, field.architecture
     places = engine.trunk(parameters.trunks, features, samples.slots, shape.trunk)  # [n, 16]
@@ -96,37 +117,33 @@ def _composite_deferred(field: Field, samples: Samples, experts: Tensor, feature
         composited = engine.composite(places, samples)
         colours = engine.colour(parameters.heads, composited.image, directions, None, shape.colour_head)
         return composited.image[:, :1] * colours, composited
-    return _own_heads(field, samples, experts, places, directions)
+    return _own_heads(field, samples, places, directions)
 
 
-def _own_heads(field: Field, samples: Samples, experts: Tensor, places: Tensor, directions: Tensor) -> Composite:
-    """Every expert's part of a ray goes through its own head; parts are weighed by their opacity."""
+def _own_heads(field: Field, samples: Samples, places: Tensor, directions: Tensor) -> Composite:
+    """Every expert's part of a ray goes through its own head; what the heads say is weighed by the parts' opacity.
+
+    A head is shown its part as if the whole ray were its expert's: half a share of a place is no half-seen place.
+    """
     parameters, shape = field.parameters, field.architecture
     n_heads, n_rays = len(parameters.heads), len(directions)
-    mine = torch.nn.functional.one_hot(experts.long(), n_heads).to(places.dtype)  # [n, n_heads]
+    mine = torch.nn.functional.one_hot(samples.slots.long(), n_heads).to(places.dtype)  # [n, n_heads]
     part = torch.cat([torch.ones_like(places[:, :1]), places[:, 1:]], 1)
     channels = (mine[:, :, None] * part[:, None]).flatten(1)
     composited = field.engine.composite(torch.cat([places[:, :1], channels], 1), samples)
     parts = composited.image[:, 1:].view(n_rays, n_heads, GEOMETRY)
-    by_head = parts.transpose(0, 1).reshape(-1, GEOMETRY).contiguous()
+    share = parts[..., :1]
+    whole = parts * (composited.image[:, None, :1] / share.clamp(min=SMALLEST_SHARE))
+    by_head = whole.transpose(0, 1).reshape(-1, GEOMETRY)
     slots = torch.arange(n_heads, dtype=torch.int32, device=places.device).repeat_interleave(n_rays)
     colours = field.engine.colour(parameters.heads, by_head, directions.repeat(n_heads, 1), slots, shape.colour_head)
-    return (by_head[:, :1] * colours).view(n_heads, n_rays, 3).sum(0), composited
+    return (share.transpose(0, 1) * colours.view(n_heads, n_rays, 3)).sum(0), composited
 
 
-def _composite_each(field: Field, samples: Samples, experts: Tensor, features: Tensor,
-                    directions: Tensor) -> Composite:
+def _composite_each(field: Field, samples: Samples, features: Tensor, directions: Tensor) -> Composite:
     """The colour head for every sample."""
     parameters, shape = field.parameters, field.architecture
-    heads = parameters.heads
-    if len(heads) > 1 and len(heads) != len(parameters.trunks):
-        places = field.engine.trunk(parameters.trunks, features, samples.slots, shape.trunk)
-        inputs = torch.cat([torch.ones_like(places[:, :1]), places[:, 1:]], 1)
-        seen = directions[samples.rays.long()]
-        colours = field.engine.colour(heads, inputs, seen, experts, shape.colour_head)
-        values = torch.cat([places[:, :1], colours], 1)
-    else:
-        values = field.engine.field(parameters.trunks, heads, features, directions, samples,
-                                    (shape.trunk, shape.colour_head))
+    values = field.engine.field(parameters.trunks, parameters.heads, features, directions, samples,
+                                (shape.trunk, shape.colour_head))
     composited = field.engine.composite(values, samples)
     return composited.image[:, 1:], composited

@@ -32,6 +32,7 @@ from adaptive_nerf.pipelines.opening import (
 from adaptive_nerf.pipelines.patience import Patience
 from adaptive_nerf.pipelines.rates import rates_of
 from adaptive_nerf.pipelines.trackers import Tracker
+from adaptive_nerf.pipelines.training_start import near_m
 
 OLD_PHOTOS = 32  # in memory, for replay
 Item = TypeVar("Item")
@@ -138,8 +139,8 @@ def settings_of(spec: Adapt | Eval, scene: Scene) -> AdaptSettings:
     units = scene.frame.metres_per_unit
     rays = spec.support_rays if isinstance(spec, Eval) or spec.rays is None else min(spec.rays, spec.support_rays)
     samples = 65_536 if isinstance(spec, Eval) else spec.samples
-    return AdaptSettings(rates_of(spec), rays, spec.replay, spec.seed, spec.optimizer, samples, spec.near / units,
-                         math.inf if spec.far is None else spec.far / units)
+    return AdaptSettings(rates_of(spec), rays, spec.replay, spec.seed, spec.optimizer, samples,
+                         near_m(spec, scene) / units, math.inf if spec.far is None else spec.far / units)
 
 
 def _keep_base(store: CheckpointStore, base: Checkpoint) -> None:

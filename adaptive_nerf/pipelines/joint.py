@@ -18,7 +18,7 @@ from adaptive_nerf.engine import draws
 from adaptive_nerf.engine.samples import Rays, next_stretch
 from adaptive_nerf.engine.table_gradients import TableGradients
 from adaptive_nerf.models.appearance import Appearance, as_taken, codes
-from adaptive_nerf.models.field import Field, radiance
+from adaptive_nerf.models.field import Field, Guard, radiance
 from adaptive_nerf.pipelines.optimiser import Optimiser
 from adaptive_nerf.pipelines.rates import Rates
 
@@ -89,6 +89,7 @@ class Joint:
     seed: int
     near: float = 0.0  # scene units
     far: float = math.inf
+    full_from: float = 0.0  # scene units: see Guard
     floor: Tensor | None = None  # occupancy bits that stay, whatever is seen: of a model that only absorbs a flight
     step: int = 0
     sink: TableGradients = field(init=False)
@@ -118,7 +119,8 @@ class Joint:
         rays = self.rays_of(batch)
         samples = now.march(rays, self.sampling.capacity, draws.stream(self.seed, "march", self.step))
         look = self.appearance.values[self.rows[batch.photos]]
-        seen = radiance(now, rays, samples, now.encode(samples, self.sink), codes(self.appearance.kind, look))
+        seen = radiance(now, rays, samples, now.encode(samples, self.sink), codes(self.appearance.kind, look),
+                        self.guard(len(batch)))
         kept = ~samples.dropped
         error = (as_taken(self.appearance.kind, seen.colours, look) - batch.colours)[kept]
         loss = error.square().mean()
@@ -127,13 +129,19 @@ class Joint:
         if finite:
             loss.backward()
             self.optimiser.step(self.field.parameters, self.sink, self.appearance.values, rates)
-            self._centre()
+            if rates.appearance:
+                self.centre()
         else:
             self.sink.clear()
         self.sampling.saw(count / max(1, int(kept.sum())), adjust=self.floor is None)
         self._observe(samples, seen.composited.relative)
         self.step += 1
         return Taken(value, -10 * math.log10(max(value, 1e-12)) if finite else math.nan, len(batch), count, finite)
+
+    def guard(self, n_rays: int) -> Guard:
+        """Behind the ground there is another colour each time: only what is opaque explains a photo."""
+        key = draws.stream(self.seed, "floor", self.step)
+        return Guard(draws.uniform(key, torch.arange(3 * n_rays)).view(n_rays, 3), self.full_from)
 
     def forget_step(self) -> None:
         """Leave the step at hand out, with all that it has put aside."""
@@ -144,7 +152,7 @@ class Joint:
         self.step += 1
 
     @torch.no_grad()
-    def _centre(self) -> None:
+    def centre(self) -> None:
         """The mean look of the photos is the neutral one: no scale, no offset."""
         if self.floor is None:
             self.appearance.values.sub_(self.appearance.values.mean(0))
@@ -154,4 +162,5 @@ class Joint:
             self.field.grids.observe(samples, relative)
         if (self.step + 1) % REBUILD_EVERY == 0:
             early = self.step < EARLY_REBUILDS_END or self.floor is not None
-            self.field.grids.rebuild(EARLY_DECAY if early else DECAY, self.floor)
+            learning = self.optimiser.active.nonzero()[:, 0].tolist()
+            self.field.grids.rebuild(EARLY_DECAY if early else DECAY, self.floor, learning)

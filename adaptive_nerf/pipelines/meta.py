@@ -4,11 +4,12 @@ An outer step takes some rounds. In a round every expert has one task (a cell of
 tables, take inner steps on the tasks' support rays, as `adapt` would; then
   fomaml   the gradient of the query rays' loss at the adapted weights is the gradient of the start,
   reptile  the way that the weights went is.
-What experts share is changed by the outer step alone.
+What the inner steps leave alone (what experts share, the tables with `mlp`) learns from the query rays, in either.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -67,7 +68,7 @@ def _pixels(joint: Joint, cell: Cell, ground_x: float, photos: Sequence[int], ke
         shares = draws.uniform(key, index).numpy().astype(np.float64).reshape(-1, 2)
         within = pixels_of(points_in(cell, ground_x, shares), joint.store.photos[photo])
         found.append(torch.from_numpy(within[within >= 0][:each]) + joint.store.starts[photo])
-    return torch.cat(found)
+    return torch.cat(found)[:count]
 
 
 def outer_step(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, settings: MetaSettings,
@@ -81,8 +82,11 @@ def outer_step(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, s
                            (settings.support_rays, settings.query_rays)) for slot, own in enumerate(cells) if own]
         support, query = (joint.store.rays(torch.cat([getattr(task, side) for task in tasks]))
                           for side in ("support", "query"))
-        adapted = _adapted(joint, support, settings)
+        adapted = _adapted(joint, support, settings, len(tasks))
         total += _score(joint, adapted, query, gathered, settings)
+    if not math.isfinite(total):
+        joint.forget_step()
+        return total
     parameters.trunks.grad = gathered / settings.rounds
     for pending in joint.sink.pending:
         pending.features.div_(settings.rounds)
@@ -90,13 +94,20 @@ def outer_step(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, s
         values = getattr(parameters, name)
         if values.grad is not None:
             values.grad = values.grad / settings.rounds
+    if joint.appearance.values.grad is not None:
+        joint.appearance.values.grad /= settings.rounds
     joint.optimiser.step(parameters, joint.sink, joint.appearance.values, rates)
+    if rates.appearance:
+        joint.centre()
     joint.step += 1
     return total / settings.rounds
 
 
-def _adapted(joint: Joint, support: RayBatch, settings: MetaSettings) -> Field:
-    """The field after the inner steps; what it started from is left as it was."""
+def _adapted(joint: Joint, support: RayBatch, settings: MetaSettings, n_tasks: int) -> Field:
+    """The field after the inner steps; what it started from is left as it was.
+
+    Each expert steps down the mean over its own task's rays, however many tasks share the round.
+    """
     rays, samples = _marched(joint, support)
     frozen = joint.field.parameters.map(Tensor.detach)
     tables = frozen.tables.clone() if settings.inner_params == "all" else frozen.tables
@@ -110,7 +121,7 @@ def _adapted(joint: Joint, support: RayBatch, settings: MetaSettings) -> Field:
         if sink is not None:
             learning = replace(field, parameters=replace(field.parameters, tables=tables.requires_grad_()))
             features = learning.encode(samples, sink)
-        loss = _loss(joint, field, (rays, samples, features), support)
+        loss = n_tasks * _loss(joint, field, (rays, samples, features), support)
         (gradient,) = torch.autograd.grad(loss, trunks) if sink is None else _with_tables(loss, trunks)
         with torch.no_grad():
             trunks = trunks - settings.inner_rate * gradient
@@ -132,19 +143,33 @@ def _with_tables(loss: Tensor, trunks: Tensor) -> tuple[Tensor]:
 
 def _score(joint: Joint, adapted: Field, query: RayBatch, gathered: Tensor, settings: MetaSettings) -> float:
     """Add what this round says of the start to the gradients. Returns the query loss."""
-    parameters = joint.field.parameters
+    parameters, went_there = joint.field.parameters, settings.inner_params == "all"
     trunks = adapted.parameters.trunks.detach().requires_grad_()
-    reads = parameters.tables if settings.inner_params == "mlp" else adapted.parameters.tables.requires_grad_()
-    shared = replace(parameters, trunks=trunks, tables=reads)
-    field = replace(adapted, parameters=shared)
+    by_the_way = settings.algo == "reptile" and went_there  # the tables' gradient is not that of the query
+    tables = adapted.parameters.tables.detach().requires_grad_(not by_the_way) if went_there else parameters.tables
+    field = replace(adapted, parameters=replace(parameters, trunks=trunks, tables=tables))
     rays, samples = _marched(joint, query)
     loss = _loss(joint, field, (rays, samples, field.encode(samples, joint.sink)), query, outer=True)
     loss.backward()
     if settings.algo == "reptile":
-        gathered += (parameters.trunks.detach() - trunks.detach()) / max(1, settings.inner_steps)
+        gathered += _way(parameters.trunks, trunks, settings)
     elif trunks.grad is not None:
         gathered += trunks.grad
+    if by_the_way:
+        add_whole(joint.sink, _way(parameters.tables, tables, settings) / settings.rounds)
     return float(loss.detach())
+
+
+def _way(start: Tensor, end: Tensor, settings: MetaSettings) -> Tensor:
+    """The mean gradient of the inner steps."""
+    return (start.detach() - end.detach()) / (max(1, settings.inner_steps) * settings.inner_rate)
+
+
+def add_whole(sink: TableGradients, gradient: Tensor) -> None:
+    """Add a gradient of whole tables, [n_slots, rows, features], most of it 0."""
+    sink.total.add_(gradient)
+    lines = sink.total.view(len(sink.touched), -1)
+    sink.touched.copy_((lines != 0).any(1))
 
 
 def _marched(joint: Joint, batch: RayBatch) -> tuple[Rays, Samples]:
@@ -159,6 +184,6 @@ def _loss(joint: Joint, field: Field, seen: tuple[Rays, Samples, Tensor], batch:
     rays, samples, features = seen
     kind, look = joint.appearance.kind, joint.appearance.values[joint.rows[batch.photos]]
     look = look if outer else look.detach()
-    found = radiance(field, rays, samples, features, codes(kind, look))
+    found = radiance(field, rays, samples, features, codes(kind, look), joint.guard(len(batch)))
     error = as_taken(kind, found.colours, look) - batch.colours
     return error[~samples.dropped].square().mean()

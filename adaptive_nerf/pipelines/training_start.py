@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import torch
@@ -17,15 +18,16 @@ from adaptive_nerf.data.masks import load_mask
 from adaptive_nerf.data.partition import Partition
 from adaptive_nerf.data.ray_store import LoadedPhoto, RayStore
 from adaptive_nerf.data.scene import Scene
-from adaptive_nerf.jobs.spec import Train
+from adaptive_nerf.jobs.spec import Adapt, Eval, Train
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.models.model import Lineage, Model
-from adaptive_nerf.pipelines.build import fresh_model, require_agreement
+from adaptive_nerf.pipelines.build import as_asked, fresh_model, require_agreement, require_partition
 from adaptive_nerf.pipelines.joint import Joint
-from adaptive_nerf.pipelines.opening import checkpoint_of, device_of
+from adaptive_nerf.pipelines.opening import checkpoint_of, device_of, require_scene
 from adaptive_nerf.pipelines.training_state import joint_of
 
+FREE_AIR = 0.15  # of the usual height above the ground
 log = logging.getLogger(__name__)
 
 
@@ -41,14 +43,15 @@ def start_of(run: Run[Train], scene: Scene, partition: Partition, rays: RayStore
     spec, device = run.spec, device_of(run.spec)
     last = CheckpointStore.of_job(run.out).pointed("last")
     if last is not None:
-        own = open_checkpoint(last)
+        own = require_scene(open_checkpoint(last), scene)
+        require_partition(own, partition)
         log.info("going on from %s", own.folder)
         return own.load(device=device), own
     if spec.checkpoint_path:
         base = checkpoint_of(run, scene)
         require_agreement(spec, base, partition)
-        loaded = base.load(device=device)
-        lineage = Lineage(base.digest, "train", "", spec.outer_steps, str(base.manifest.made_by.get("at", "")))
+        loaded = as_asked(base.load(device=device), spec, partition)
+        lineage = Lineage(base.digest, "train", "", 0, datetime.now(UTC).isoformat(timespec="seconds"))
         return replace(loaded, lineage=(*loaded.lineage, lineage)), None
     if spec.experts is not None:
         raise BadUsage("experts trains a part of a model that is there; name it in checkpoint_path (a short joint run)")
@@ -57,13 +60,28 @@ def start_of(run: Run[Train], scene: Scene, partition: Partition, rays: RayStore
 
 def joint_for(spec: Train, scene: Scene, partition: Partition, rays: RayStore, start: Model) -> Joint:
     """With some experts alone: rays of the pixels that those are asked for."""
-    allowed = None if spec.experts is None else pixels_of_experts(partition, rays, spec.experts)
-    joint = joint_of(start, rays, rays.pool(range(len(rays)), allowed), spec.optimizer, spec.seed)
-    joint.sampling.samples = spec.samples
-    joint.sampling.most_rays = spec.rays or joint.sampling.most_rays
-    joint.near = spec.near / scene.frame.metres_per_unit
+    taught = learners(spec, start)
+    allowed = None if spec.experts is None else pixels_of_experts(partition, rays, taught)
+    pool = rays.pool(range(len(rays)), allowed)
+    if not len(pool):
+        raise BadData(partition.folder, f"gives experts {', '.join(map(str, taught))} no valid pixel of a train photo",
+                      expected="masks in which the photos have a picture")
+    joint = joint_of(start, rays, pool, spec.optimizer, spec.seed)
+    joint.optimiser.active = torch.tensor([float(expert in taught) for expert in start.field.experts])
+    joint.near = near_m(spec, scene) / scene.frame.metres_per_unit
     joint.far = math.inf if spec.far is None else spec.far / scene.frame.metres_per_unit
     return joint
+
+
+def near_m(spec: Train | Adapt | Eval, scene: Scene) -> float:
+    """Where a job says nothing, a part of the height that the drone flew at: the air around it was free.
+
+    Without that, much of what one photo alone shows is explained by specks right before its camera.
+    """
+    if "near" in spec.model_fields_set:
+        return spec.near
+    down = np.array([photo.c2w_scene[0, 3] for photo in scene.photos])
+    return float(FREE_AIR * max(0.0, np.median(ground_x(scene) - down)) * scene.frame.metres_per_unit)
 
 
 def pixels_of_experts(partition: Partition, rays: RayStore, experts: Collection[int]) -> Tensor:
@@ -77,15 +95,14 @@ def pixels_of_experts(partition: Partition, rays: RayStore, experts: Collection[
     return torch.from_numpy(np.concatenate(found))
 
 
-def learners(spec: Train, start: Model, joint: Joint) -> tuple[int, ...]:
+def learners(spec: Train, start: Model) -> tuple[int, ...]:
     """Ids of the experts that learn; the others keep their weights to the last bit."""
     if spec.experts is None:
         return start.field.experts
     unknown = sorted(set(spec.experts) - set(start.field.experts))
     if unknown:
         raise BadUsage(f"experts names {unknown[0]}; the model has {', '.join(map(str, start.field.experts))}")
-    joint.optimiser.active = torch.tensor([float(expert in spec.experts) for expert in start.field.experts])
-    return tuple(sorted(spec.experts))
+    return tuple(sorted(set(spec.experts)))
 
 
 def ground_x(scene: Scene) -> float:

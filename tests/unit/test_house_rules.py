@@ -15,7 +15,7 @@ ALLOWED = {
     "models": {"engine", "rendering", "geometry", "common"},
     "data": {"geometry", "common"},
     "synth": {"geometry", "common", "rendering.types"},
-    "pipelines": {"models", "data", "rendering", "engine", "jobs.spec", "common"},
+    "pipelines": {"models", "data", "rendering", "engine", "geometry", "jobs.spec", "common"},
     "viewer": {"pipelines", "models", "rendering", "data", "geometry", "jobs.spec", "common"},
     "nerf_runner": {"pipelines", "viewer", "jobs", "common"},
     "mediator": {"jobs", "kafka_utils", "common"},
