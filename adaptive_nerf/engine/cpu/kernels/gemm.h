@@ -44,7 +44,7 @@ inline void product_columns(const float* a, int64_t lda, const float* b, int64_t
     constexpr int kRows = height(kVectors);
     for (int64_t i = 0; i < kTile; i += kRows)
         product_block<Math, kRows, kVectors>(a + i * lda, lda, b + column, ldb, depth,
-                                             [&](int row, int at, Floats value, Floats next) {
+                                             [=](int row, int at, Floats value, Floats next) {
                                                  finish(i + row, column + at, value, next);
                                              });
 }
