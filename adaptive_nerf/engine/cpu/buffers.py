@@ -4,6 +4,7 @@ Places [n, 3] lie axis by axis, features [n, levels, features] level by level: a
 with other strides is copied; everything that the engine itself makes comes right.
 """
 
+import contextlib
 import ctypes
 import functools
 import math
@@ -22,7 +23,7 @@ from adaptive_nerf.engine.network import Network
 PIECES = 32  # into which work is cut, about; more than any number of threads that it matters for
 SHORTEST = 384  # rows
 LARGE = 16 << 20  # bytes; what is larger, the C library would take from the system and give back every time
-_spare: deque[mmap.mmap] = deque(maxlen=2)  # large memory that nobody uses; nearly as much as one step takes
+_spare: deque[mmap.mmap] = deque(maxlen=3)  # large memory that nobody uses; about what one step takes
 
 
 class Unsorted(Exception):
@@ -66,7 +67,7 @@ def by_level(features: Tensor) -> tuple[Tensor, int]:
     """The features level by level, and the numbers from one level to the next. [n, levels, features]"""
     n, _, width = features.shape
     if features.stride(2) != 1 or features.stride(0) != width or features.stride(1) < n * width:
-        features = features.permute(1, 0, 2).contiguous().permute(1, 0, 2)
+        features = new_features(*features.shape, features.dtype).copy_(features)
     return features, features.stride(1)
 
 
@@ -80,15 +81,19 @@ def large(size: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     n_bytes = math.prod(size) * dtype.itemsize
     if n_bytes < LARGE:
         return torch.empty(size, dtype=dtype)
-    try:
-        block = _spare.pop()
-    except IndexError:
-        block = None
-    if block is None or not n_bytes <= len(block) <= 2 * n_bytes:
-        block = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    block = _fitting(n_bytes)
     view = memoryview(block)
     weakref.finalize(view, _spare.append, block).atexit = False  # when the last tensor over it is gone
     return torch.frombuffer(view, dtype=dtype, count=math.prod(size)).view(size)
+
+
+def _fitting(n_bytes: int) -> mmap.mmap:
+    for block in sorted(tuple(_spare), key=len):
+        if n_bytes <= len(block) <= 2 * n_bytes:
+            with contextlib.suppress(ValueError):  # another thread was faster
+                _spare.remove(block)
+                return block
+    return mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def is_half(tensor: Tensor | None) -> bool:

@@ -14,6 +14,7 @@ from adaptive_nerf.engine.cpu.buffers import (
     by_level,
     float32,
     is_half,
+    large,
     levels,
     new_features,
     pieces,
@@ -75,7 +76,7 @@ def encoded(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGrid, dtype:
 
 def table_gradient(tables: Tensor, local: Tensor, slots: Tensor, gradient: Tensor, grid: HashGrid) -> Tensor:
     """From the gradient of the features."""
-    total = torch.zeros_like(tables)
+    total = large(tuple(tables.shape), tables.dtype).zero_()
     _update(total, None, grid, len(tables), [(local, slots, gradient)])
     return total
 
