@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 import pytest
 import viser
-import zstandard
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -20,6 +19,7 @@ from adaptive_nerf.viewer.front_door import FrontDoor, Lock
 from adaptive_nerf.viewer.inner_server import InnerServer
 from adaptive_nerf.viewer.listening import PortTaken, address_for_people, listen
 from adaptive_nerf.viewer.relay import Relay
+from tests.support.page_client import unpacked
 from tests.support.waiting import wait_until
 
 KEY = "K" * 43
@@ -69,12 +69,6 @@ def camera_message():
         "type": "ViewerCameraMessage", "wxyz": [1.0, 0, 0, 0], "position": [3.0, 3.0, 3.0], "fov": 0.8,
         "near": 0.1, "far": 1000.0, "image_height": 480, "image_width": 640, "look_at": [0.0, 0, 0],
         "up_direction": [0.0, 0, 1.0]})
-
-
-def unpacked(message):
-    """What viser sends: two lengths, then packed messages."""
-    length = int.from_bytes(message[8:16], "little")
-    return zstandard.ZstdDecompressor().decompress(message[16:16 + length])
 
 
 def end_of(browser):
@@ -202,7 +196,7 @@ def test_two_people_reach_viser_and_it_reaches_each_of_them(house):
         wait_until(lambda: len(first.recv(timeout=20)) > points.nbytes, "the points of the first")
         clients[max(clients)].scene.add_label("/word", "only for the second")
         smaller = [second.recv(timeout=20)]
-        wait_until(lambda: b"/word" in unpacked(smaller[-1]) or smaller.append(second.recv(timeout=20)), "the word")
+        wait_until(lambda: "/word" in str(unpacked(smaller[-1])) or smaller.append(second.recv(timeout=20)), "the word")
         assert max(map(len, smaller)) < 100_000
     wait_until(lambda: not house.viser.get_clients(), "both have gone")
 

@@ -1,0 +1,28 @@
+"""While a flight is absorbed, a renderer that leaves most of the machine to it: fine pictures come afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adaptive_nerf.geometry.cameras import Camera
+from adaptive_nerf.rendering.types import Frame, Output, Quality, RenderCancelled, Renderer, never_cancelled
+
+LOOK_AGAIN_S = 0.05
+
+
+@dataclass(frozen=True)
+class Considerate:
+    """`learning` says whether steps are being taken at the moment: then full quality waits."""
+
+    renderer: Renderer
+    learning: Callable[[], bool]
+
+    def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
+               cancelled: Callable[[], bool] = never_cancelled) -> Frame:
+        while quality is Quality.FULL and self.learning():
+            if cancelled():
+                raise RenderCancelled
+            time.sleep(LOOK_AGAIN_S)
+        return self.renderer.render(camera, outputs, quality, cancelled)

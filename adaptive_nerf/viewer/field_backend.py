@@ -1,0 +1,254 @@
+"""The backend of a real `view` job: the trained model of a checkpoint, read while the page is open already."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from adaptive_nerf.common.errors import AdaptiveNerfError, BadData, BadInput
+from adaptive_nerf.common.run_progress import Run
+from adaptive_nerf.data.masks import open_partition
+from adaptive_nerf.data.scene import Scene
+from adaptive_nerf.jobs.spec import View
+from adaptive_nerf.models.city import City
+from adaptive_nerf.models.mixture import Mixture
+from adaptive_nerf.pipelines.opening import checkpoint_of
+from adaptive_nerf.rendering.types import Renderer
+from adaptive_nerf.viewer.backend import ModelNow, Points
+from adaptive_nerf.viewer.considerate import Considerate
+from adaptive_nerf.viewer.field_adaptation import FieldAdaptation
+from adaptive_nerf.viewer.field_models import Shown, boxes_of, checkpoints_beside, newest, save_shown, shown
+from adaptive_nerf.viewer.status_words import ModelState
+from adaptive_nerf.viewer.survey_points import survey_points
+
+FOLLOW_EVERY_S, STATES_FRESH_S = 2.0, 2.0
+BEFORE = "Before the adaptation"
+LOAD_ERRORS = (AdaptiveNerfError, OSError, MemoryError, RuntimeError)
+log = logging.getLogger(__name__)
+
+
+class NoModel(BadInput):
+    def __init__(self) -> None:
+        super().__init__("there is no model yet; wait until one is loaded")
+
+
+class FieldBackend:
+    def __init__(self, run: Run[View], scene: Scene):
+        """BadInput where the job names a checkpoint that is not there, and does not wait for one."""
+        self.scene = scene
+        self._run = run
+        first = None if run.spec.follow else checkpoint_of(run, scene).folder
+        self._lock = threading.Lock()  # of all below
+        self._subscribers: list[Callable[[], None]] = []
+        self._base: Shown | None = None
+        self._kept: list[Shown] = []  # what undo goes back to
+        self._live: FieldAdaptation | None = None
+        self._saved = ""  # the version that was saved last
+        self._now = self._beginning()
+        self._states: tuple[float, dict[str, Path]] = (-STATES_FRESH_S, {})
+        self._others: dict[str, Renderer] = {}  # the one that was compared with last
+        self._points: Points | None = None
+        self._points_read, self._reading = False, threading.Lock()
+        self._closed = threading.Event()
+        self._loader = threading.Thread(target=self._load, args=(first,), name="model loader")
+        self._loader.start()
+
+    def _beginning(self) -> ModelNow:
+        spec = self._run.spec
+        boxes = open_partition(self.scene, spec.mask_dirname).boxes if spec.mask_dirname else ()
+        if not spec.follow:
+            return ModelNow(ModelState.LOADING, expert_boxes=boxes)
+        why = f"waiting for a checkpoint of {spec.checkpoint_path}" if spec.checkpoint_path else \
+            "this job names none to wait for"
+        return ModelNow(ModelState.NONE, why, expert_boxes=boxes)
+
+    def points(self) -> Points | None:
+        with self._reading:
+            if not self._points_read:
+                self._points, self._points_read = self._read_points(), True
+            return self._points
+
+    def _read_points(self) -> Points | None:
+        folder = self.scene.root.resolve().parent.parent / "model"
+        roots = [root.resolve() for root in self._run.roots]
+        if not folder.is_dir() or (roots and not any(folder.is_relative_to(root) for root in roots)):
+            return None
+        try:
+            return survey_points(self.scene, folder)
+        except BadData as error:
+            self._run.progress.warn(f"the points of the survey are not shown: {error}")
+            return None
+
+    def model(self) -> ModelNow:
+        with self._lock:
+            short = self._base is not None and self._base.renderer.memory_was_short
+            return replace(self._now, memory_was_short=True) if short else self._now
+
+    def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:
+        with self._lock:
+            self._subscribers.append(changed)
+
+        def end() -> None:
+            with self._lock:
+                if changed in self._subscribers:
+                    self._subscribers.remove(changed)
+
+        return end
+
+    def _become(self, *, new_picture: bool = True, **news: object) -> None:
+        with self._lock:
+            epoch = self._now.epoch + int(new_picture)
+            self._now = replace(self._now, epoch=epoch, **news)  # type: ignore[arg-type]
+            subscribers = list(self._subscribers)
+        for changed in subscribers:
+            changed()
+
+    def _load(self, first: Path | None) -> None:
+        """The model that the job names; where it follows another job, each newer one."""
+        loaded = None
+        while True:
+            wanted = first or newest(self._run)
+            if wanted is not None and wanted != loaded and not self._is_busy():
+                loaded = wanted if self._open(wanted) else loaded
+            if not self._run.spec.follow or self._closed.wait(FOLLOW_EVERY_S):
+                return
+
+    def _is_busy(self) -> bool:
+        """What people are learning here is not thrown away for a newer checkpoint."""
+        with self._lock:
+            return self._live is not None or bool(self._kept)
+
+    def _open(self, folder: Path) -> bool:
+        self._become(new_picture=False, state=ModelState.LOADING, words=folder.name)
+        try:
+            base = shown(self._run, self.scene, folder)
+        except LOAD_ERRORS as error:
+            if self._run.spec.follow and not folder.exists():  # its job has thrown it away meanwhile
+                return False
+            log.error("the model could not be opened: %s", error)
+            self._become(new_picture=False, state=ModelState.FAILED, words=str(error) or type(error).__name__)
+            return True
+        if self._is_busy():
+            return False
+        with self._lock:
+            self._base = base
+        log.info("showing %s", base.version)
+        self._show(base.renderer, base.version, state=ModelState.READY, words=base.version,
+                   expert_boxes=boxes_of(base.checkpoint))
+        return True
+
+    def states(self) -> list[str]:
+        before = [BEFORE] if self._is_busy() else []
+        return before + list(self._checkpoints())
+
+    def _checkpoints(self) -> dict[str, Path]:
+        with self._lock:
+            (read_at, found), base = self._states, self._base
+        if base is not None and time.monotonic() - read_at > STATES_FRESH_S:
+            found = checkpoints_beside(base.checkpoint.folder, self._run.out)
+            with self._lock:
+                self._states = time.monotonic(), found
+        return found
+
+    def renderer_of(self, state: str) -> Renderer:
+        with self._lock:
+            base = self._kept[0] if self._kept else self._base
+            other = self._others.get(state)
+        if state == BEFORE and base is not None:
+            return Considerate(base.renderer, self._is_learning)
+        if other is None:
+            folder = self._checkpoints().get(state)
+            if folder is None:
+                raise BadInput(f"{state} is gone; choose another one")
+            other = Considerate(shown(self._run, self.scene, folder).renderer, self._is_learning)
+            with self._lock:
+                self._others = {state: other}
+        return other
+
+    def _is_learning(self) -> bool:
+        live = self._live
+        return live is not None and live.is_learning()
+
+    def begin_adaptation(self, flight: str) -> FieldAdaptation:
+        base = self._require_base()
+        if flight not in self.scene.flights:
+            raise BadInput(f"there is no later flight {flight}; update_dataset.py adds one")
+        live = FieldAdaptation(self._run, self.scene, base.whole(self._run, self.scene), flight, self._show_live,
+                               self._settle)
+        with self._lock:
+            self._live = live
+        return live
+
+    def _require_base(self) -> Shown:
+        with self._lock:
+            if self._base is None:
+                raise NoModel
+            return self._base
+
+    def _show_live(self) -> None:
+        base, live = self._require_base(), self._live
+        if live is not None:
+            version = _version(base, live)
+            self._show(live.live_model().mixture(version, self._run.spec.chunk_points), version)
+
+    def _show(self, renderer: Mixture | City, version: str, **news: object) -> None:
+        self._become(renderer=Considerate(renderer, self._is_learning), version=version, **news)
+
+    def _as_it_stands(self) -> Shown:
+        """What is shown, as a copy that does not change any more."""
+        base, live = self._require_base(), self._live
+        if live is None or live.steps == 0:
+            return base
+        return base.learned(live.model(base.checkpoint.digest), _version(base, live), live.touched,
+                            self._run.spec.chunk_points)
+
+    def _settle(self, keep: bool) -> None:
+        base = self._require_base()
+        kept = self._as_it_stands() if keep else base
+        with self._lock:
+            if kept is not base:
+                self._kept.append(base)
+            self._base, self._live = kept, None
+        self._show(kept.renderer, kept.version)
+
+    def undo(self) -> None:
+        with self._lock:
+            base = self._base = self._kept.pop() if self._kept else self._base
+        if base is not None:
+            self._show(base.renderer, base.version)
+
+    def can_undo(self) -> bool:
+        with self._lock:
+            return bool(self._kept)
+
+    def save(self) -> Path:
+        what = self._as_it_stands()
+        saved = save_shown(self._run, self.scene, what)
+        self._saved = what.version
+        return saved.relative_to(self._run.out)
+
+    def has_unsaved(self) -> bool:
+        """Whether something was learned that no checkpoint holds."""
+        with self._lock:
+            base, live = self._base, self._live
+        if base is None:
+            return False
+        if live is not None and live.steps > 0:
+            return self._saved != _version(base, live)
+        return bool(base.touched) and self._saved != base.version
+
+    def drop_unkept(self) -> None:
+        with self._lock:
+            self._live = None
+
+    def close(self) -> None:
+        self._closed.set()
+        self._loader.join()
+
+
+def _version(base: Shown, live: FieldAdaptation) -> str:
+    return f"{base.version} + {live.steps} steps on {live.flight}"

@@ -1,0 +1,97 @@
+"""Models of checkpoints, as the page shows them: which checkpoints there are, and a renderer for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from adaptive_nerf.common.run_progress import Run
+from adaptive_nerf.data.scene import Scene
+from adaptive_nerf.geometry.boxes import Box
+from adaptive_nerf.jobs.spec import View
+from adaptive_nerf.models import manifest
+from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint, save
+from adaptive_nerf.models.checkpoint_store import FOLDER, POINTERS, CheckpointStore
+from adaptive_nerf.models.city import MOST_EXPERTS, City
+from adaptive_nerf.models.mixture import Mixture
+from adaptive_nerf.models.model import Model
+from adaptive_nerf.pipelines.adaptation import base_of
+from adaptive_nerf.pipelines.opening import Places, device_of, require_scene
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A model as it is shown when nothing is being learned."""
+
+    checkpoint: Checkpoint  # that it came from
+    model: Model | None  # None: a large one, whose experts are read as they come into view
+    renderer: Mixture | City
+    version: str
+    touched: frozenset[int] = frozenset()  # experts that learned something since the checkpoint
+
+    def learned(self, model: Model, version: str, touched: frozenset[int], chunk_points: int) -> Shown:
+        return Shown(self.checkpoint, model, model.mixture(version, chunk_points), version, self.touched | touched)
+
+    def whole(self, run: Run[View], scene: Scene) -> Model:
+        return self.model if self.model is not None else _whole(run, scene, self.checkpoint.folder)
+
+
+def shown(run: Run[View], scene: Scene, folder: Path) -> Shown:
+    """Reads a checkpoint, a large one only in part. AdaptiveNerfError where it is damaged or of another scene."""
+    checkpoint = require_scene(open_checkpoint(folder), scene)
+    if len(checkpoint.experts) > MOST_EXPERTS:
+        city = City(checkpoint, device_of(run.spec), run.spec.chunk_points)
+        return Shown(checkpoint, None, city, checkpoint.version)
+    model = _whole(run, scene, folder)
+    return Shown(checkpoint, model, model.mixture(checkpoint.version, run.spec.chunk_points), checkpoint.version)
+
+
+def _whole(run: Run[View], scene: Scene, folder: Path) -> Model:
+    here = run.spec.model_copy(update={"checkpoint_path": str(folder.absolute())})
+    return base_of(replace(run, spec=here), scene)[1]  # type: ignore[arg-type]
+
+
+def save_shown(run: Run[View], scene: Scene, what: Shown) -> Path:
+    """As this job's newest checkpoint; experts that learned nothing are links to the base's files."""
+    model, store = what.whole(run, scene), CheckpointStore.of_job(run.out)
+    step = model.step
+    while store.place(step).exists():  # another way that was tried before
+        step += 1
+    place, base = store.place(step), what.checkpoint
+    kind = "adapt" if what.touched else base.manifest.kind
+    unchanged = [expert for expert in model.field.experts if expert not in what.touched]
+    save(place, replace(model, step=step), kind, base=base if base.folder.exists() else None, unchanged=unchanged)
+    for name in POINTERS:
+        store.point(name, place)
+    return place
+
+
+def boxes_of(checkpoint: Checkpoint) -> tuple[Box, ...]:
+    return tuple(Box(np.array(row[:3]), np.array(row[3:])) for row in checkpoint.manifest.regions.boxes)
+
+
+def newest(run: Run[View]) -> Path | None:
+    """Of the job that is followed: the checkpoint with the most steps; None while there is none."""
+    for place in Places.of(run).candidates(run.spec.checkpoint_path) if run.spec.checkpoint_path else []:
+        if (place / manifest.NAME).exists():
+            return place
+        for folder in (place / FOLDER, place):
+            steps = CheckpointStore(folder).steps()
+            if steps:
+                return steps[max(steps)]
+    return None
+
+
+def checkpoints_beside(folder: Path, job: Path) -> dict[str, Path]:
+    """Other checkpoints of the same training, and those that this job saved, newest first, by names for people."""
+    found: dict[str, Path] = {}
+    own = CheckpointStore.of_job(job)
+    for store, kind in ((own, "saved here"), (CheckpointStore(folder.parent), "")):
+        best = store.pointed("best") if store != own else None
+        for step, path in sorted(store.steps().items(), reverse=True):
+            notes = ", ".join(note for note in (kind, "best" if path == best else "") if note)
+            if path.resolve() != folder.resolve():
+                found.setdefault(f"Checkpoint of step {step}" + (f" ({notes})" if notes else ""), path)
+    return found

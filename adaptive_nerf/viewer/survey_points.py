@@ -1,0 +1,87 @@
+"""The sparse points of the survey, from the COLMAP model that a scene was prepared from, where that is still there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptive_nerf.data.colmap import ColmapModel, read_model
+from adaptive_nerf.data.photos import Photo
+from adaptive_nerf.data.scene import Scene
+from adaptive_nerf.geometry.frames import FrameName, c2w_from_colmap
+from adaptive_nerf.geometry.similarity import Similarity
+from adaptive_nerf.geometry.types import Array
+from adaptive_nerf.viewer.backend import Points
+
+MOST_POINTS = 60_000  # more make the page slow, and show no more
+SAME_PLACE_M = 2.0  # cameras of the model and of the scene may differ by so much
+LOOKED_AT = 24  # photos, for colours
+NO_PHOTO = np.array([150, 150, 150], np.uint8)  # of points that lie in none of these photos
+PIXELS_ACROSS = 400
+SPREAD = 0x9E3779B97F4A7C15  # odd: multiplying by it mixes the order of the points
+
+
+def survey_points(scene: Scene, model_folder: Path) -> Points | None:
+    """BadData where the model is damaged, None where it is of another scene or holds no points."""
+    model = read_model(model_folder)
+    positions = model.points[thinned_evenly(len(model.points))]
+    to_scene = scene_from_model(scene, model)
+    if to_scene is None or not len(positions):
+        return None
+    in_scene = to_scene.points(positions)
+    return Points(scene.frame.convert(FrameName.SCENE, FrameName.VIEWER).points(in_scene),
+                  colours_by_photos(scene, in_scene))
+
+
+def thinned_evenly(count: int) -> npt.NDArray[np.int64]:
+    """Numbers of the points that are shown: all, or some from everywhere, the same ones each time."""
+    if count <= MOST_POINTS:
+        return np.arange(count)
+    with np.errstate(over="ignore"):
+        mixed = np.arange(count, dtype=np.uint64) * np.uint64(SPREAD)
+    return np.sort(np.argsort(mixed)[:MOST_POINTS])
+
+
+def scene_from_model(scene: Scene, model: ColmapModel) -> Similarity | None:
+    """From the model's own frame to scene units; None where its cameras are not those of the scene."""
+    by_name = {photo.name: photo for photo in scene.photos}
+    known = [image for image in model.images if image.name in by_name]
+    if not known:
+        return None
+    centres = c2w_from_colmap(np.stack([image.world_to_camera for image in known]))[:, :, 3]
+    expected = np.stack([by_name[image.name].c2w_scene[:, 3] for image in known])
+    if scene.frame.is_georeferenced:
+        found = scene.frame.convert(FrameName.ECEF, FrameName.SCENE)
+    else:  # the model's own axes; how many metres its unit has, nothing but the cameras tell
+        enu = scene.frame.convert(FrameName.SCENE, FrameName.ENU).points(expected)
+        metres = float((enu * centres).sum() / max((centres * centres).sum(), 1e-12))
+        found = scene.frame.convert(FrameName.ENU, FrameName.SCENE).after(Similarity(scale=metres))
+    gap_m = np.abs(found.points(centres) - expected).max() * scene.frame.metres_per_unit
+    return found if gap_m < SAME_PLACE_M else None
+
+
+def colours_by_photos(scene: Scene, places: Array) -> npt.NDArray[np.uint8]:
+    """Each place [n, 3] (scene units) in the colour of the nearest of some photos in which it lies. -> [n, 3]"""
+    colours = np.broadcast_to(NO_PHOTO, (len(places), 3)).copy()
+    nearest_m = np.full(len(places), np.inf)
+    photos = scene.split("train") or scene.photos
+    for photo in photos[::max(1, len(photos) // LOOKED_AT)]:
+        seen, depth_m, picture = _seen_in(photo, scene, places)
+        nearer = seen[:, 0] >= 0
+        nearer &= depth_m < nearest_m
+        colours[nearer] = picture[seen[nearer, 1], seen[nearer, 0]]
+        nearest_m[nearer] = depth_m[nearer]
+    return colours
+
+
+def _seen_in(photo: Photo, scene: Scene, places: Array) -> tuple[npt.NDArray[np.int64], Array, npt.NDArray[np.uint8]]:
+    """Pixels [n, 2] of a small copy of the photo, -1 outside of it; depths [n]; the small copy."""
+    pixels = photo.pixels()
+    every = max(1, pixels.shape[1] // PIXELS_ACROSS)
+    picture = pixels[::every, ::every]
+    height, width = picture.shape[:2]
+    at, depth_m = photo.camera(scene.frame.metres_per_unit).resized(width, height).project(places)
+    inside = (depth_m > 0) & (at >= 0).all(1) & (at[:, 0] < width) & (at[:, 1] < height)
+    return np.where(inside[:, None], np.nan_to_num(at), -1).astype(np.int64), depth_m, picture

@@ -1,0 +1,189 @@
+"""The operation `view`, whole: a real model, a real server, a browser played by http.client and websockets."""
+
+import http.client
+import json
+import logging
+import shutil
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from adaptive_nerf.common.errors import AdaptiveNerfError, BadInput
+from adaptive_nerf.common.run_progress import StopRequested
+from adaptive_nerf.models.checkpoint_store import CheckpointStore
+from adaptive_nerf.viewer import session
+from adaptive_nerf.viewer.listening import PortTaken, listen
+from tests.support.page_client import PageClient
+from tests.support.viewer_scene import FLIGHT, TRAINED_STEPS, make_trained_job, view_run
+from tests.support.waiting import wait_until
+
+
+@dataclass
+class Viewing:
+    """A view job on a thread, as the runner would have it in its process."""
+
+    run: object
+    stop: threading.Event
+    ending: list = field(default_factory=list)  # a result or an error
+    states: list = field(default_factory=list)
+
+    def work(self):
+        try:
+            self.ending.append(session.view(self.run))
+        except (AdaptiveNerfError, OSError) as error:
+            self.ending.append(error)
+
+    @property
+    def url(self):
+        path = self.run.out / "viewer_url"
+        return wait_until(lambda: path.exists() and path.read_text().strip(), "the address")
+
+    @property
+    def key(self):
+        return self.url.partition("?token=")[2]
+
+    @property
+    def port(self):
+        return int(self.url.partition("/?")[0].rpartition(":")[2])
+
+    @property
+    def state(self):
+        return wait_until(lambda: self.states and self.states[0], "the session")
+
+    def progress(self):
+        return json.loads((self.run.out / "progress.json").read_text())
+
+    def browser(self):
+        return PageClient(self.port, self.key)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    root = tmp_path_factory.mktemp("watched")
+    make_trained_job(root)
+    return root
+
+
+@pytest.fixture
+def viewing_of(trained, monkeypatch):
+    """Starts view jobs; whatever a test leaves open is stopped."""
+    made, threads = [], []
+
+    class Watched(session.SessionState):
+        def __post_init__(self):
+            super().__post_init__()
+            next(one for one in made if one.run.out == self.folder).states.append(self)
+
+    monkeypatch.setattr(session, "SessionState", Watched)
+
+    def make(name, **fields):
+        with listen("127.0.0.1", 0) as free:
+            port = free.getsockname()[1]
+        stop = threading.Event()
+        run = view_run(trained, name, stop.is_set, **{"viewer_port": port, **fields})
+        made.append(Viewing(run, stop))
+        threads.append(threading.Thread(target=made[-1].work))
+        threads[-1].start()
+        return made[-1]
+
+    yield make
+    for viewing, thread in zip(made, threads, strict=True):
+        viewing.stop.set()
+        thread.join()
+        shutil.rmtree(viewing.run.out, ignore_errors=True)  # one job may have run twice
+
+
+def ended(viewing):
+    return wait_until(lambda: viewing.ending, "the end")[0]
+
+
+def test_people_look_and_one_of_them_ends_it(viewing_of, caplog):
+    caplog.set_level(logging.INFO)
+    viewing = viewing_of("look")
+    key = viewing.key
+    assert viewing.url == f"http://127.0.0.1:{viewing.port}/?token={viewing.key}"
+    assert (viewing.run.out / "viewer_url").stat().st_mode & 0o777 == 0o600
+    assert viewing.progress()["url"] == f"http://127.0.0.1:{viewing.port}/"
+    with viewing.browser() as first, viewing.browser() as second:
+        for browser in (first, second):
+            browser.wait_for_picture()
+        wait_until(lambda: viewing.progress()["metrics"].get("people") == 2, "two people are told")
+        viewing.state.end("Person 2")
+        result = ended(viewing)
+    assert result.artifacts == ()
+    assert result.metrics["open_s"] > 0
+    assert not (viewing.run.out / "viewer_url").exists()
+    assert key not in caplog.text + (viewing.run.out / "progress.json").read_text()
+    assert "Person 2 ended the page" in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    ours = {"render queue", "adaptation", "jobs feed", "front door", "model loader"}
+    assert not [one.name for one in threading.enumerate() if one.name in ours or one.name.startswith("page of")]
+
+
+def test_a_stop_saves_what_was_learned(viewing_of):
+    viewing = viewing_of("stopped")
+    adaptation = viewing.state.adaptation
+    wait_until(lambda: viewing.state.backend.model().renderer, "the model")
+    adaptation.start("Person 1", FLIGHT, 2)
+    wait_until(lambda: adaptation.status().steps == 2, "two steps")
+    viewing.stop.set()
+    ending = ended(viewing)
+    assert isinstance(ending, StopRequested)
+    place = CheckpointStore.of_job(viewing.run.out).pointed("last")
+    assert place.name == f"step{TRAINED_STEPS + 2:06d}"
+    assert ending.result.artifacts == (f"checkpoints/{place.name}",)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_who_ends_it_loses_what_was_not_kept(viewing_of, kept):
+    viewing = viewing_of(f"ended-{kept}")
+    adaptation = viewing.state.adaptation
+    wait_until(lambda: viewing.state.backend.model().renderer, "the model")
+    adaptation.start("Person 1", FLIGHT, 1)
+    wait_until(lambda: adaptation.status().steps == 1, "a step")
+    if kept:
+        adaptation.keep("Person 1")
+        wait_until(lambda: adaptation.status().can_undo, "kept")
+    viewing.state.end("Person 1")
+    assert len(ended(viewing).artifacts) == int(kept)
+
+
+def test_it_ends_when_its_time_is_over(viewing_of, caplog):
+    viewing = viewing_of("short", viewer_timeout=1.0)
+    assert ended(viewing).metrics["open_s"] >= 1.0
+    assert "the page ends in 1 s (viewer_timeout)" in caplog.text
+
+
+def test_without_any_checkpoint_the_page_is_open_and_says_so(viewing_of):
+    viewing = viewing_of("early", follow=True, checkpoint_path="not-begun")
+    with viewing.browser() as browser:
+        browser.wait_for(lambda message: "No model yet" in str(message))
+
+
+@pytest.mark.parametrize(("fields", "kind"), [
+    ({"checkpoint_path": "nobody"}, BadInput), ({"viewer_host": "203.0.113.9"}, BadInput)])
+def test_what_cannot_work_ends_at_once_and_leaves_the_port_free(viewing_of, fields, kind):
+    viewing = viewing_of("wrong", **fields)
+    assert isinstance(ended(viewing), kind)
+    assert not (viewing.run.out / "viewer_url").exists()
+    listen("127.0.0.1", viewing.run.spec.viewer_port).close()
+
+
+def test_a_taken_port_is_told_before_anything_is_read(viewing_of):
+    with listen("127.0.0.1", 0) as taken:
+        viewing = viewing_of("taken", viewer_port=taken.getsockname()[1], data_path="not/there")
+        assert isinstance(ended(viewing), PortTaken)
+
+
+def test_the_key_is_the_same_after_a_restart(viewing_of):
+    viewing = viewing_of("twice")
+    key, port = viewing.key, viewing.port
+    viewing.state.end("Person 1")
+    ended(viewing)
+    again = viewing_of("twice", viewer_port=port)
+    assert again.key == key
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/", headers={"Cookie": f"adaptive_nerf_{port}={key}"})
+    assert connection.getresponse().status == 200
+    connection.close()
