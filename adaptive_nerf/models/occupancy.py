@@ -75,16 +75,19 @@ class OccupancyGrids:
         return word * WORD + inner[:, 0] * BLOCK * BLOCK + inner[:, 1] * BLOCK + inner[:, 2]
 
     @torch.no_grad()
-    def rebuild(self, decay: float, floor: Tensor | None = None) -> None:
-        """Let all maxima decay, and set the bits anew; those of the floor [n_words] stay set."""
-        kept = torch.arange(256, dtype=torch.float32).mul(decay).floor().to(torch.uint8)
-        above = self.maxima > int(THRESHOLD * 255)
-        self.maxima.copy_(kept.to(self.maxima.device)[self.maxima.int()])
-        bits = np.packbits(above.cpu().numpy(), bitorder="little").view(np.int64)
-        words = torch.from_numpy(bits).to(self.maxima.device)
-        for slot, blocks in enumerate(self.occupancy.blocks):
-            part = slice(*self.occupancy.first_words[slot:slot + 2])
-            self.occupancy.words[part] = grown(words[part].view(blocks)).flatten()
+    def rebuild(self, decay: float, floor: Tensor | None = None, slots: Collection[int] | None = None) -> None:
+        """Let all maxima decay, and set the bits anew; those of the floor [n_words] stay set.
+
+        Only of some slots, where those are named: what nobody looks at would decay to nothing.
+        """
+        kept = torch.arange(256, dtype=torch.float32).mul(decay).floor().to(torch.uint8).to(self.maxima.device)
+        for slot in range(len(self.occupancy.blocks)) if slots is None else slots:
+            first, last = self.occupancy.first_words[slot:slot + 2]
+            maxima = self.maxima[first * WORD:last * WORD]
+            bits = np.packbits((maxima > int(THRESHOLD * 255)).cpu().numpy(), bitorder="little").view(np.int64)
+            maxima.copy_(kept[maxima.int()])
+            words = torch.from_numpy(bits).to(maxima.device).view(self.occupancy.blocks[slot])
+            self.occupancy.words[first:last] = grown(words).flatten()
         if floor is not None:
             self.occupancy.words.bitwise_or_(floor)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.common.errors import BadData, BadUsage
 from adaptive_nerf.data.partition import Partition
 from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.engine.samples import Regions
@@ -19,7 +20,7 @@ from adaptive_nerf.models.field import Field
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.models.occupancy import CELLS_ALONG_LONGEST_SIDE, OccupancyGrids
 from adaptive_nerf.models.parameters import initial
-from adaptive_nerf.pipelines.joint import Sampling
+from adaptive_nerf.pipelines.joint import MOST_RAYS, Sampling
 from adaptive_nerf.pipelines.opening import scene_id
 
 SLANT = 1.5  # how much longer a usual ray is than the box is high
@@ -34,7 +35,12 @@ OF_SPEC = {  # field of the job -> field of the architecture
 
 def architecture_of(spec: Train) -> Architecture:
     told = {ours: getattr(spec, theirs) for theirs, ours in OF_SPEC.items()}
-    return Architecture(**told, background_width=0 if spec.no_bg_nerf else spec.bg_hidden)
+    shape = Architecture(**told, background_width=0 if spec.no_bg_nerf else spec.bg_hidden)
+    try:
+        _ = shape.grid, shape.trunk, shape.colour_head, shape.background
+    except ValueError as error:
+        raise BadUsage(f"no field can have this shape: {error}") from error
+    return shape
 
 
 def require_agreement(spec: Train, checkpoint: Checkpoint, partition: Partition) -> None:
@@ -48,10 +54,17 @@ def require_agreement(spec: Train, checkpoint: Checkpoint, partition: Partition)
             field = next((theirs for theirs, ours in OF_SPEC.items() if ours == name), "bg_hidden")
             raise BadData(checkpoint.folder, f"has {stored[name]}, the job says {wanted[name]}", key=field,
                           expected="the same; leave the field out to take the checkpoint's")
-    centroids = np.array(checkpoint.manifest.regions.centroids)
-    if centroids.shape != partition.centroids.shape or not np.allclose(centroids, partition.centroids, atol=1e-5):
-        raise BadData(checkpoint.folder, f"was trained on another partition than {partition.name}",
-                      key="mask_dirname", expected="the partition that it was trained on")
+    require_partition(checkpoint, partition)
+
+
+def require_partition(checkpoint: Checkpoint, partition: Partition) -> None:
+    """The same centroids and the same boxes: experts mean the same places."""
+    told = checkpoint.manifest.regions
+    boxes = np.array([[*box.low, *box.high] for box in partition.boxes])
+    for stored, wanted in ((np.array(told.centroids), partition.centroids), (np.array(told.boxes), boxes)):
+        if stored.shape != wanted.shape or not np.allclose(stored, wanted, atol=1e-5):
+            raise BadData(checkpoint.folder, f"was trained on another partition than {partition.name}",
+                          key="mask_dirname", expected="the partition that it was trained on")
 
 
 def regions_of(partition: Partition, boundary_margin: float | None, routing: str) -> Regions:
@@ -63,6 +76,27 @@ def regions_of(partition: Partition, boundary_margin: float | None, routing: str
                    "inverse" if routing == "inverse" else "smooth")
 
 
+def finest_step(height: float, ray_samples: int) -> float:
+    """In scene units, as the height of the boxes is."""
+    return height * SLANT / (ray_samples * FINER)
+
+
+def as_asked(model: Model, spec: Train, partition: Partition) -> Model:
+    """A model that is there, blended and sampled as the job says; what it says nothing of stays."""
+    field, sampling = model.field, Sampling(**model.training["sampling"])
+    asked = regions_of(partition, spec.boundary_margin, spec.routing)
+    told = {"margin": asked.margin} if spec.boundary_margin is not None else {}
+    told |= {"routing": asked.routing} if "routing" in spec.model_fields_set else {}
+    regions = replace(field.regions, **told)
+    step = sampling.step
+    if "ray_samples" in spec.model_fields_set:
+        sampling.finest = finest_step(regions.bounds[3] - regions.bounds[0], spec.ray_samples)
+        sampling.stretch = min(sampling.longest, max(1.0, step / sampling.finest))
+    sampling.samples, sampling.most_rays = spec.samples, spec.rays or MOST_RAYS
+    field = replace(field, regions=regions, grids=replace(field.grids, regions=regions), step=sampling.step)
+    return replace(model, field=field, training={**model.training, "sampling": sampling.to_json()})
+
+
 def fresh_model(spec: Train, scene: Scene, partition: Partition, photo_ids: Sequence[int],
                 device: torch.device) -> Model:
     """Random weights, everything taken for occupied."""
@@ -70,9 +104,9 @@ def fresh_model(spec: Train, scene: Scene, partition: Partition, photo_ids: Sequ
     regions = regions_of(partition, spec.boundary_margin, spec.routing)
     sides = partition.global_box.high - partition.global_box.low
     grids = OccupancyGrids.full(regions, float(sides.max()) / CELLS_ALONG_LONGEST_SIDE, device)
-    finest = float(sides[0]) * SLANT / (spec.ray_samples * FINER)
+    finest = finest_step(float(sides[0]), spec.ray_samples)
     parameters = initial(shape, experts, spec.seed).map(lambda value: value.to(device))
     field = Field(shape, experts, regions, grids, parameters, finest * STRETCH)
-    sampling = Sampling(finest, STRETCH, LONGEST_STRETCH, spec.samples)
+    sampling = Sampling(finest, STRETCH, LONGEST_STRETCH, spec.samples, spec.rays or MOST_RAYS)
     return Model(field, Appearance.of(shape, photo_ids, device), scene.frame, scene_id(scene),
                  training={"sampling": sampling.to_json()})

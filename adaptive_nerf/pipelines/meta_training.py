@@ -6,6 +6,7 @@ progress.json, result.json. Stopped, killed or out of memory: the next attempt g
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -43,7 +44,7 @@ def train(run: Run[Train]) -> Result:
     scene = scene_of(run)
     partition = partition_of(spec, scene)
     photos = photos_in_memory(run, scene.photos, scene)
-    with Tracker(run.out, warn=run.progress.warn) as tracker:
+    with Tracker(run.out, _steps_told(run), run.progress.warn) as tracker:
         training = prepare(run, scene, partition, photos, tracker)
         return training.go_on()
 
@@ -57,7 +58,7 @@ def prepare(run: Run[Train], scene: Scene, partition: Partition, photos: list[Lo
     told = start.training if earlier else {}
     if earlier is not None:
         restore(joint, earlier)
-    learners = training_start.learners(spec, start, joint)
+    learners = training_start.learners(spec, start)
     plan = Plan.of_job(spec, start.step - int(told.get("began_at", start.step)), float(told.get("elapsed_s", 0.0)))
     val = spread([photo for photo in photos if photo.photo.split != "train"], spec.test_batch_size, spec.seed)
     return Training(run, start, joint, plan, learners, val, store, tracker, began_at=joint.step - plan.done,
@@ -79,39 +80,47 @@ class Training:
     best_db: float
     patience: Patience = field(default_factory=Patience)
     cells: list[list[Cell]] = field(default_factory=list)  # of each slot, found when meta-learning begins
-    latest: dict[str, float] = field(default_factory=dict)
+    latest: dict[str, float] = field(default_factory=dict)  # scores of the val photos
+    scored_at: int = -1  # the step that they are of
 
     def go_on(self) -> Result:
         spec, rates, schedule = self.run.spec, self._rates(), _schedule(self.run.spec)
-        saved_at = self.joint.step if self.plan.done else -1
-        while not self.plan.finished:
-            if self.run.stop_requested():
-                self._save()
-                raise StopRequested("stopped on request; a checkpoint was written", self._result(stopped=True))
-            self._step(rates.scaled(schedule.factor(self.joint.step - self.began_at, self.plan.progress)))
-            self.plan.done += 1
-            if self.plan.done % spec.eval_step == 0:
+        self._tell({})
+        try:
+            while not self.plan.finished:
+                if self.run.stop_requested():
+                    raise StopRequested("stopped between two steps")
+                self._step(rates.scaled(schedule.factor(self.joint.step - self.began_at, self.plan.progress)))
+                if self.plan.done % spec.eval_step == 0:
+                    self._evaluate()
+                if self.plan.done % spec.save_step == 0:
+                    self._save()
+            if self.scored_at != self.joint.step:
                 self._evaluate()
-            if self.plan.done % spec.save_step == 0:
-                self._save()
-                saved_at = self.joint.step
-        if saved_at != self.joint.step or not self.latest:
-            self._evaluate()
+        except StopRequested as error:
             self._save()
+            raise StopRequested("stopped on request; a checkpoint was written", self._result(stopped=True)) from error
+        self._save()
         return self._result()
 
     def _step(self, rates: Rates) -> None:
+        """Whatever becomes of it, it counts."""
+        metrics = self._learn(rates)
+        self.plan.done += 1
+        self._tell(metrics)
+
+    def _learn(self, rates: Rates) -> dict[str, float]:
         is_joint, step = self.plan.is_joint, self.joint.step
         try:
             told = self._joint_step(rates) if is_joint else {"query_loss": self._meta_step(rates)}
         except (MemoryError, RuntimeError) as error:
             self.patience.make_do_with_less(error, self.joint)
-            return
+            return {}
         self.patience.look_at(told["loss" if is_joint else "query_loss"], step, rates)
-        if step % TELL_EVERY == 0 or self.plan.finished:
+        if step % TELL_EVERY == 0:
             self.tracker.scalars(step, {f"{'joint' if is_joint else 'meta'}/{name}": value
                                         for name, value in told.items()})
-            self._tell({"phase": 0.0 if is_joint else 1.0, **told})
+        return {"phase": 0.0 if is_joint else 1.0, **told}
 
     def _joint_step(self, rates: Rates) -> dict[str, float]:
         taken = self.joint.take(rates)
@@ -127,8 +136,9 @@ class Training:
         spec = self.run.spec
         if not self.cells:
             self.cells = self._find_cells()
+        less = min(1.0, self.joint.sampling.samples / spec.samples)  # of late, for want of memory
         settings = MetaSettings(spec.algo, spec.inner_params, spec.inner_iter, spec.inner_lr, spec.batch_size,
-                                spec.support_rays, spec.query_rays)
+                                math.ceil(spec.support_rays * less), math.ceil(spec.query_rays * less))
         return outer_step(self.joint, self.cells, self.ground_x, settings, rates)
 
     def _find_cells(self) -> list[list[Cell]]:
@@ -151,6 +161,7 @@ class Training:
             return
         self.latest = {"val_psnr_db": mean.neutral.psnr_db,
                        "val_fitted_db": mean.fitted.psnr_db if mean.fitted else mean.neutral.psnr_db}
+        self.scored_at = self.joint.step
         self.tracker.scalars(self.joint.step, {f"val/{name}": value for name, value in self.latest.items()})
         picture = picture_from(mixture, self.val[0]).rgb
         if picture is not None:
@@ -158,14 +169,16 @@ class Training:
         self._tell(self.latest)
 
     def _save(self) -> Checkpoint:
+        """`best` is told first: killed in between, the next attempt goes on from the older `last`, and tells both."""
         place = self.store.place(self.joint.step)
+        score = self.latest["val_fitted_db"] if self.scored_at == self.joint.step else -np.inf
+        is_best = score > self.best_db
+        self.best_db = max(self.best_db, score)
         if not place.exists():
             save(place, self.model(), "train", optimiser_files(self.joint))
-        self.store.point("last", place)
-        score = self.latest.get("val_fitted_db", -np.inf)
-        if score > self.best_db or self.store.pointed("best") is None:
-            self.best_db = max(self.best_db, score)
+        if is_best or self.store.pointed("best") is None:
             self.store.point("best", place)
+        self.store.point("last", place)
         self.store.prune(self.run.spec.keep)
         return open_checkpoint(place)
 
@@ -173,13 +186,19 @@ class Training:
         told = {"began_at": self.began_at, "elapsed_s": self.plan.elapsed_s, "seed": self.run.spec.seed}
         if np.isfinite(self.best_db):
             told["best_db"] = float(self.best_db)
-        return model_of(self.joint, self.start, self.learners, told)
+        start = self.start
+        if self.run.spec.checkpoint_path:
+            *earlier, ours = start.lineage
+            start = replace(start, lineage=(*earlier, replace(ours, steps=self.plan.done)))
+        told["experts"] = None if self.run.spec.experts is None else list(self.learners)
+        return model_of(self.joint, start, self.learners, told)
 
     def _rates(self) -> Rates:
         rates = rates_of(self.run.spec)
-        if len(self.learners) == len(self.joint.field.experts):
+        if self.run.spec.experts is None:
             return rates
-        return replace(rates, heads=0.0, background=0.0, appearance=0.0)  # what experts share is frozen
+        own = self.joint.field.architecture.head == "own"
+        return replace(rates, heads=rates.heads if own else 0.0, background=0.0, appearance=0.0)  # shared: frozen
 
     def _result(self, stopped: bool = False) -> Result:
         path = self.store.pointed("last")
@@ -187,6 +206,12 @@ class Training:
         metrics = {"steps": float(self.plan.done), "seconds": round(self.plan.elapsed_s, 1), **self.latest,
                    "skipped_steps": float(self.patience.skipped), **({"stopped": 1.0} if stopped else {})}
         return Result(artifacts, metrics)
+
+
+def _steps_told(run: Run[Train]) -> int:
+    """From which step on an earlier attempt's curves are void."""
+    last = CheckpointStore.of_job(run.out).pointed("last")
+    return 0 if last is None else int(last.name.removeprefix("step")) + 1
 
 
 def _schedule(spec: Train) -> Schedule:

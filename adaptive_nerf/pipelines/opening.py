@@ -135,10 +135,14 @@ def checkpoint_of(run: Run[Spec], scene: Scene | None = None) -> Checkpoint:
     if not run.spec.checkpoint_path:
         raise BadUsage(f"checkpoint_path is missing: {run.spec.op} works on a trained model; name a job or a folder")
     found = find_checkpoint(run.spec.checkpoint_path, run.spec.prefix, Places.of(run))
-    if scene is not None and found.manifest.scene_id != scene_id(scene):
-        raise BadData(found.folder, "was trained on another scene", key="scene_id",
+    return found if scene is None else require_scene(found, scene)
+
+
+def require_scene(checkpoint: Checkpoint, scene: Scene) -> Checkpoint:
+    if checkpoint.manifest.scene_id != scene_id(scene):
+        raise BadData(checkpoint.folder, "was trained on another scene", key="scene_id",
                       expected=f"the one of {scene.root}")
-    return found
+    return checkpoint
 
 
 def open_renderer(run: Run[Spec]) -> tuple[City, Scene]:

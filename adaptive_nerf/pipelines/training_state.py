@@ -25,15 +25,16 @@ SHARED = "optimiser_shared"
 def model_of(joint: Joint, start: Model, trained: Sequence[int], training: Mapping[str, Any]) -> Model:
     """The model as it stands. `start` is what it was when this job took it up."""
     field = replace(joint.field, parameters=joint.field.parameters.map(torch.Tensor.detach), step=joint.sampling.step)
-    appearance = replace(joint.appearance, values=joint.appearance.values.detach(), neutral=neutral_look(joint))
+    appearance = replace(joint.appearance, values=joint.appearance.values.detach(), neutral=neutral_look(joint, start))
     kept = replace(start, field=field, appearance=appearance).trained(trained, joint.step - start.step)
     told = {**training, "sampling": joint.sampling.to_json(), "taken": joint.optimiser.taken}
     return replace(kept, training=told)
 
 
-def neutral_look(joint: Joint) -> Tensor:
-    values = joint.appearance.values.detach()[joint.rows]
-    return values.mean(0) if len(values) else joint.appearance.neutral
+def neutral_look(joint: Joint, start: Model) -> Tensor:
+    """The mean over the photos; where no photo's look has changed, the neutral one has not either."""
+    values, before = joint.appearance.values.detach(), start.appearance.values
+    return start.appearance.neutral if torch.equal(values[:len(before)], before) else values[joint.rows].mean(0)
 
 
 def optimiser_files(joint: Joint) -> dict[str, Tensors]:
