@@ -94,6 +94,7 @@ def run_job(config: Path, out: Path, settings: list[str]) -> Exit:
         job = read.job.model_copy(update={"job_id": out.resolve().name})
         _prepare(out, sent, job, read.warnings)
         operation = find_operation(str(sent["op"]))
+        stop.install()  # again: pycolmap, which most operations bring along, takes SIGTERM for itself
         stop.check()
         stop.at_work = True
         result = operation(Run(job, out, RunProgress(out / "progress.json"), lambda: stop.asked, _roots()))

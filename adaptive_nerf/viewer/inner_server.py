@@ -23,6 +23,7 @@ class InnerServer(viser.ViserServer):
     def __init__(self) -> None:
         self.door_headers = {DOOR_HEADER: secrets.token_urlsafe(32)}
         rich.get_console().quiet = True  # it prints its loopback address, where nobody is let in
+        logging.getLogger("websockets.server").setLevel(logging.WARNING)
         super().__init__(LOOPBACK, FREE_PORT, verbose=False)
         self._websock_server.on_client_connect(self._refuse_strangers)
         if self.get_host() != LOOPBACK:

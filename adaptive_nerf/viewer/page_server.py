@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from socket import socket
 from typing import Protocol
@@ -18,6 +19,7 @@ from adaptive_nerf.viewer.relay import Relay
 from adaptive_nerf.viewer.session_state import SessionState
 from adaptive_nerf.viewer.viewpoints import UP
 
+GOODBYE_S = 0.1  # until the last words have left
 log = logging.getLogger(__name__)
 
 
@@ -76,8 +78,13 @@ class PageServer:
             page.close()
         self._session.left(client.client_id)
 
-    def close(self) -> None:
-        """Browsers hear that it ends; then nothing of it is left."""
+    def close(self, why: str = "") -> None:
+        """Whoever looks is told why; then nothing of it is left."""
+        for client in self._viser.get_clients().values():
+            client.add_notification("This page has ended", f"{why} What you see stays, but nothing answers any more.",
+                                    color="red", auto_close_seconds=None)
+            client.flush()
+        time.sleep(GOODBYE_S)
         self._door.close()
         with self._lock:
             pages, self._pages = list(self._pages.values()), {}

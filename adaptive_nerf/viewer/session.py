@@ -42,7 +42,7 @@ def view(run: Run[View]) -> Result:
         at_the_end.callback(state.close)
         key = key_of_job(run.out)
         server = PageServer(listening, spec.viewer_host, key, state, Page)
-        at_the_end.callback(server.close)
+        at_the_end.callback(lambda: server.close(state.why_it_ends))
         run.publish_url(f"{server.address}/?token={key}")
         at_the_end.callback((run.out / "viewer_url").unlink, missing_ok=True)
         _tell_address(run, server.address)
@@ -68,6 +68,7 @@ class Open:
                 raise StopRequested("stopped on request", self._result())
             facts = self._state.facts()
             if facts.left_s == 0:
+                self._state.why_it_ends = "Its time was over."
                 log.info("the page ends: its time is over (viewer_timeout)")
                 return self._result()
             self._warn(facts.left_s)

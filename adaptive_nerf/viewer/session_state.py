@@ -27,6 +27,7 @@ class SessionState:
     limit_s: float = 0.0  # 0: none
     clock: Callable[[], float] = time.monotonic
     ended_by: str = ""
+    why_it_ends: str = "The job was stopped."  # as people are told
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _people: dict[int, str] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -67,7 +68,7 @@ class SessionState:
 
     def end(self, who: str) -> None:
         """End the viewer, for everybody."""
-        self.ended_by = who
+        self.ended_by, self.why_it_ends = who, f"{who} ended it."
         self._ended.set()
 
     def wait(self, seconds: float) -> bool:

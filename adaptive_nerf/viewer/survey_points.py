@@ -1,20 +1,31 @@
-"""The sparse points of the survey, from the COLMAP model that a scene was prepared from, where that is still there."""
+"""The sparse points of the survey, from the COLMAP model that a scene was prepared from, where that is still there.
+
+The model is read by a process of its own: pycolmap takes SIGTERM for itself as soon as it is imported, and a job that
+is asked to stop would die of it.
+"""
 
 from __future__ import annotations
 
+import io
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
-from adaptive_nerf.data.colmap import ColmapModel, read_model
+from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.data.photos import Photo
 from adaptive_nerf.data.scene import Scene
-from adaptive_nerf.geometry.frames import FrameName, c2w_from_colmap
+from adaptive_nerf.geometry.frames import FrameName
 from adaptive_nerf.geometry.similarity import Similarity
 from adaptive_nerf.geometry.types import Array
 from adaptive_nerf.viewer.backend import Points
 
+READER, READ_S = "adaptive_nerf.data.colmap_reader", 120.0
 MOST_POINTS = 60_000  # more make the page slow, and show no more
 SAME_PLACE_M = 2.0  # cameras of the model and of the scene may differ by so much
 LOOKED_AT = 24  # photos, for colours
@@ -23,16 +34,39 @@ PIXELS_ACROSS = 400
 SPREAD = 0x9E3779B97F4A7C15  # odd: multiplying by it mixes the order of the points
 
 
+@dataclass(frozen=True)
+class Survey:
+    """In the model's own frame."""
+
+    names: tuple[str, ...]  # of its photos
+    centres: Array  # [n, 3] of their cameras
+    points: Array  # [m, 3]
+
+
 def survey_points(scene: Scene, model_folder: Path) -> Points | None:
     """BadData where the model is damaged, None where it is of another scene or holds no points."""
-    model = read_model(model_folder)
-    positions = model.points[thinned_evenly(len(model.points))]
-    to_scene = scene_from_model(scene, model)
+    survey = read_survey(model_folder)
+    positions = survey.points[thinned_evenly(len(survey.points))]
+    to_scene = scene_from_model(scene, survey)
     if to_scene is None or not len(positions):
         return None
     in_scene = to_scene.points(positions)
     return Points(scene.frame.convert(FrameName.SCENE, FrameName.VIEWER).points(in_scene),
                   colours_by_photos(scene, in_scene))
+
+
+def read_survey(folder: Path) -> Survey:
+    command = [sys.executable, "-m", READER, str(folder.absolute())]
+    try:
+        child = subprocess.run(command, capture_output=True, timeout=READ_S, check=False, stdin=subprocess.DEVNULL)
+        with np.load(io.BytesIO(child.stdout), allow_pickle=False) as arrays:
+            names = tuple(json.loads(str(arrays["names"])))
+            turns = Rotation.from_quat(arrays["quaternions_xyzw"])
+            centres = -turns.inv().apply(arrays["translations"])
+            points = arrays["points"][np.isfinite(arrays["points"]).all(1)]
+    except (OSError, ValueError, KeyError, EOFError, subprocess.TimeoutExpired) as error:
+        raise BadData(folder, "cannot be read", expected="the COLMAP model that the scene was prepared from") from error
+    return Survey(names, centres, points)
 
 
 def thinned_evenly(count: int) -> npt.NDArray[np.int64]:
@@ -44,14 +78,14 @@ def thinned_evenly(count: int) -> npt.NDArray[np.int64]:
     return np.sort(np.argsort(mixed)[:MOST_POINTS])
 
 
-def scene_from_model(scene: Scene, model: ColmapModel) -> Similarity | None:
+def scene_from_model(scene: Scene, survey: Survey) -> Similarity | None:
     """From the model's own frame to scene units; None where its cameras are not those of the scene."""
     by_name = {photo.name: photo for photo in scene.photos}
-    known = [image for image in model.images if image.name in by_name]
+    known = [place for place, name in enumerate(survey.names) if name in by_name]
     if not known:
         return None
-    centres = c2w_from_colmap(np.stack([image.world_to_camera for image in known]))[:, :, 3]
-    expected = np.stack([by_name[image.name].c2w_scene[:, 3] for image in known])
+    centres = survey.centres[known]
+    expected = np.stack([by_name[survey.names[place]].c2w_scene[:, 3] for place in known])
     if scene.frame.is_georeferenced:
         found = scene.frame.convert(FrameName.ECEF, FrameName.SCENE)
     else:  # the model's own axes; how many metres its unit has, nothing but the cameras tell

@@ -4,8 +4,11 @@ import http.client
 import json
 import logging
 import shutil
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,8 @@ from adaptive_nerf.viewer.listening import PortTaken, listen
 from tests.support.page_client import PageClient
 from tests.support.viewer_scene import FLIGHT, TRAINED_STEPS, make_trained_job, view_run
 from tests.support.waiting import wait_until
+
+CLONE = Path(__file__).resolve().parents[3]
 
 
 @dataclass
@@ -174,6 +179,30 @@ def test_a_taken_port_is_told_before_anything_is_read(viewing_of):
     with listen("127.0.0.1", 0) as taken:
         viewing = viewing_of("taken", viewer_port=taken.getsockname()[1], data_path="not/there")
         assert isinstance(ended(viewing), PortTaken)
+
+
+def test_the_runner_ends_it_politely_and_tells_what_became_of_it(trained):
+    """A real process: libraries that it brings along must leave the signals to us."""
+    with listen("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    message = {"op": "view", "data_path": "scene", "checkpoint_path": "trained", "prefix": "last", "downscale": 1.0,
+               "viewer_host": "127.0.0.1", "viewer_port": port}
+    (trained / "view.json").write_text(json.dumps(message))
+    out = trained / "logs" / "process"
+    command = [sys.executable, str(CLONE / "adaptive_nerf" / "nerf_runner.py"), "--configPath", "view.json", "--out"]
+    job = subprocess.Popen([*command, str(out)], cwd=trained, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until((out / "viewer_url").exists, "the page")
+        second = subprocess.run([*command, str(trained / "logs" / "second")], cwd=trained, capture_output=True,
+                                text=True, check=False)
+        assert second.returncode == 69
+        assert f"port {port} of 127.0.0.1 is taken" in second.stderr
+    finally:
+        job.terminate()
+    _, told = job.communicate()
+    assert job.returncode == 75
+    assert "stopped on request" in told
+    assert not (out / "viewer_url").exists()
 
 
 def test_the_key_is_the_same_after_a_restart(viewing_of):
