@@ -62,7 +62,7 @@ class Guard:
 
 
 class _Damped(torch.autograd.Function):
-    """Lets features through, and multiplies their gradient. [n, levels, features], [n]"""
+    """Lets values through, and multiplies their gradient. [n, channels], [n]"""
 
     @staticmethod
     def forward(ctx, values, factors):  # type: ignore[no-untyped-def]
@@ -73,7 +73,7 @@ class _Damped(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):  # type: ignore[no-untyped-def]
         (factors,) = ctx.saved_tensors
-        return gradient * factors[:, None, None], None
+        return gradient * factors[:, None], None
 
 
 def radiance(field: Field, rays: Rays, samples: Samples, features: Tensor, codes: Tensor | None = None,
@@ -83,11 +83,8 @@ def radiance(field: Field, rays: Rays, samples: Samples, features: Tensor, codes
     codes [n_rays, code]: of the photos, where the architecture has them.
     """
     directions = _seen_from(field, rays, codes)
-    if guard is not None:
-        # A camera's own rays lie close together before it: without this, specks there explain its photo first.
-        features = _Damped.apply(features, (samples.t / max(guard.full_from, 1e-9)).clamp(max=1).square())
-    values = _composite_deferred if field.architecture.deferred else _composite_each
-    colours, composited = values(field, samples, features, directions)
+    composite = _composite_deferred if field.architecture.deferred else _composite_each
+    colours, composited = composite(field, samples, features, directions, guard)
     opacity = composited.image[:, 0]
     shape = field.architecture.background
     background = behind(field.engine, field.parameters.background, shape, rays,
@@ -109,10 +106,20 @@ def _seen_from(field: Field, rays: Rays, codes: Tensor | None) -> Tensor:
 Composite = tuple[Tensor, Composited]
 
 
-def _composite_deferred(field: Field, samples: Samples, features: Tensor, directions: Tensor) -> Composite:
+def _damped(values: Tensor, samples: Samples, guard: Guard | None) -> Tensor:
+    """A camera's own rays lie close together before it: without this, specks there explain its photo first."""
+    if guard is None or guard.full_from <= 0:
+        return values
+    damped: Tensor = _Damped.apply(values, (samples.t / guard.full_from).clamp(max=1).square())
+    return damped
+
+
+def _composite_deferred(field: Field, samples: Samples, features: Tensor, directions: Tensor,
+                        guard: Guard | None) -> Composite:
     """The colour head once a ray, on features composited along it."""
     engine, parameters, shape = field.engine, field.parameters, field.architecture
     places = engine.trunk(parameters.trunks, features, samples.slots, shape.trunk)  # [n, 16]
+    places = _damped(places, samples, guard)
     if len(parameters.heads) == 1:
         composited = engine.composite(places, samples)
         colours = engine.colour(parameters.heads, composited.image, directions, None, shape.colour_head)
@@ -140,10 +147,11 @@ def _own_heads(field: Field, samples: Samples, places: Tensor, directions: Tenso
     return (share.transpose(0, 1) * colours.view(n_heads, n_rays, 3)).sum(0), composited
 
 
-def _composite_each(field: Field, samples: Samples, features: Tensor, directions: Tensor) -> Composite:
+def _composite_each(field: Field, samples: Samples, features: Tensor, directions: Tensor,
+                    guard: Guard | None) -> Composite:
     """The colour head for every sample."""
     parameters, shape = field.parameters, field.architecture
     values = field.engine.field(parameters.trunks, parameters.heads, features, directions, samples,
                                 (shape.trunk, shape.colour_head))
-    composited = field.engine.composite(values, samples)
+    composited = field.engine.composite(_damped(values, samples, guard), samples)
     return composited.image[:, 1:], composited

@@ -39,7 +39,7 @@ Item = TypeVar("Item")
 
 
 def adapt(run: Run[Adapt]) -> Result:
-    set_up_arithmetic()
+    set_up_arithmetic(run)
     scene = scene_of(run)
     base, model = base_of(run, scene)
     new = photos_to_absorb(run, scene)

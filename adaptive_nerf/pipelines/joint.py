@@ -27,8 +27,9 @@ FEWEST_RAYS = 64
 ROOM = 1.25  # for samples, above what is aimed at: a batch is never quite the mean
 SAMPLES_A_RAY = 32  # on average: more are cut short by longer steps
 OBSERVE_EVERY, REBUILD_EVERY = 2, 16
-EARLY_REBUILDS_END = 512  # steps
-EARLY_DECAY, DECAY = 0.9, 0.95
+HELD_STEPS = 256  # nothing is taken for empty before shapes have formed: too early costs more than a decibel, and
+# leaves fog before the cameras that no later step removes
+DECAY, ADAPTING_DECAY = 0.95, 0.9
 
 
 @dataclass
@@ -160,7 +161,7 @@ class Joint:
     def _observe(self, samples: Any, relative: Tensor) -> None:
         if self.step % OBSERVE_EVERY == 0:
             self.field.grids.observe(samples, relative)
-        if (self.step + 1) % REBUILD_EVERY == 0:
-            early = self.step < EARLY_REBUILDS_END or self.floor is not None
+        adapting = self.floor is not None
+        if (self.step + 1) % REBUILD_EVERY == 0 and (adapting or self.step >= HELD_STEPS):
             learning = self.optimiser.active.nonzero()[:, 0].tolist()
-            self.field.grids.rebuild(EARLY_DECAY if early else DECAY, self.floor, learning)
+            self.field.grids.rebuild(ADAPTING_DECAY if adapting else DECAY, self.floor, learning)

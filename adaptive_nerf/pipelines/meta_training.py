@@ -39,7 +39,7 @@ TELL_EVERY = 10  # steps
 
 
 def train(run: Run[Train]) -> Result:
-    set_up_arithmetic()
+    set_up_arithmetic(run)
     spec = run.spec
     scene = scene_of(run)
     partition = partition_of(spec, scene)

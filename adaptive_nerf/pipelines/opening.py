@@ -18,6 +18,8 @@ from adaptive_nerf.data.partition import Partition
 from adaptive_nerf.data.photos import Photo
 from adaptive_nerf.data.ray_store import LoadedPhoto, load_photos
 from adaptive_nerf.data.scene import Scene, open_scene
+from adaptive_nerf.engine.engines import engine
+from adaptive_nerf.engine.precision import set_half
 from adaptive_nerf.jobs.spec import Adapt, Eval, Train, Video, View
 from adaptive_nerf.models import manifest
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint
@@ -25,6 +27,7 @@ from adaptive_nerf.models.checkpoint_store import FOLDER, CheckpointStore
 from adaptive_nerf.models.city import City
 
 Spec = Train | Adapt | Eval | View | Video
+GAIN_BY_HALVES = ("cpu, halves", "tcnn")  # names of engines
 
 
 def device_of(spec: Spec) -> torch.device:
@@ -32,9 +35,18 @@ def device_of(spec: Spec) -> torch.device:
     return torch.device("cuda" if spec.gpus and torch.cuda.is_available() else "cpu")
 
 
-def set_up_arithmetic() -> None:
-    """Torch's own small sums on one thread: the same bits every run. The engine's kernels use threads of their own."""
+def set_up_arithmetic(run: Run[Spec] | None = None) -> None:
+    """Torch's own small sums on one thread: the same bits every run. The engine's kernels use threads of their own.
+
+    Half precision as the job wishes; where it asks for it in so many words, it is told that there is none.
+    """
     torch.set_num_threads(1)
+    if run is None:
+        return
+    set_half(run.spec.use_amp)
+    serves = engine(device_of(run.spec)).name
+    if run.spec.use_amp and "use_amp" in run.spec.model_fields_set and serves not in GAIN_BY_HALVES:
+        run.progress.warn("use_amp has no effect: what computes here does not gain by half precision")
 
 
 def scene_folder(spec: Spec) -> Path:

@@ -69,6 +69,7 @@ def joint_for(spec: Train, scene: Scene, partition: Partition, rays: RayStore, s
     joint = joint_of(start, rays, pool, spec.optimizer, spec.seed)
     joint.optimiser.active = torch.tensor([float(expert in taught) for expert in start.field.experts])
     joint.near = near_m(spec, scene) / scene.frame.metres_per_unit
+    joint.full_from = height_m(scene) / scene.frame.metres_per_unit
     joint.far = math.inf if spec.far is None else spec.far / scene.frame.metres_per_unit
     return joint
 
@@ -78,10 +79,13 @@ def near_m(spec: Train | Adapt | Eval, scene: Scene) -> float:
 
     Without that, much of what one photo alone shows is explained by specks right before its camera.
     """
-    if "near" in spec.model_fields_set:
-        return spec.near
+    return spec.near if "near" in spec.model_fields_set else FREE_AIR * height_m(scene)
+
+
+def height_m(scene: Scene) -> float:
+    """The usual height of the cameras above the lowest ground."""
     down = np.array([photo.c2w_scene[0, 3] for photo in scene.photos])
-    return float(FREE_AIR * max(0.0, np.median(ground_x(scene) - down)) * scene.frame.metres_per_unit)
+    return float(max(0.0, np.median(ground_x(scene) - down)) * scene.frame.metres_per_unit)
 
 
 def pixels_of_experts(partition: Partition, rays: RayStore, experts: Collection[int]) -> Tensor:

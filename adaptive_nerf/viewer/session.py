@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def view(run: Run[View]) -> Result:
-    set_up_arithmetic()
+    set_up_arithmetic(run)
     spec = run.spec
     with contextlib.ExitStack() as at_the_end:
         listening = listen(spec.viewer_host, spec.viewer_port)
