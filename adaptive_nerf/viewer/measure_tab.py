@@ -50,6 +50,10 @@ class MeasureTab:
         self._choose(Tool.LOOK)
         client.scene.on_click()(self._clicked)
 
+    @property
+    def is_on(self) -> bool:
+        return self._tool is not Tool.LOOK
+
     def restore(self) -> None:
         """What this browser kept from before."""
         try:

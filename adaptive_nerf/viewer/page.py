@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import viser
 
+from adaptive_nerf.data.photos import Photo
 from adaptive_nerf.geometry.frames import FrameName
 from adaptive_nerf.viewer.adapt_tab import AdaptTab
 from adaptive_nerf.viewer.backend import ModelNow
@@ -35,7 +36,7 @@ from adaptive_nerf.viewer.status_words import ModelState, Situation, status_html
 from adaptive_nerf.viewer.view_tab import ViewTab
 from adaptive_nerf.viewer.wishes import last_rung, pixels_wanted
 
-WORDS_EVERY_S, PANEL_PX = 0.25, 480.0
+WORDS_EVERY_S, TABS_EVERY_S, PANEL_PX = 0.25, 1.0, 480.0
 log = logging.getLogger(__name__)
 
 
@@ -45,13 +46,13 @@ class Page:
         self._client, self._session, self._who = client, session, who
         self._backend, self._scene = session.backend, session.backend.scene
         self._wake, self._moved = threading.Event(), threading.Event()
-        self._closed = False
+        self._closed, self._tabs_at = False, 0.0
         self._model, self._model_is_new = ModelNow(), True
         self._overview = overview_of(self._scene)
         self._pilot = Pilot(client, self._scene.frame)
         self._screen = Screen(client.scene, self._scene.frame, self._wake.set, session.touch)
         self._photos = PhotoPanel(client, self._scene, self._pilot, self._overview.flown_units)
-        self._overlays = Overlays(client.scene, self._photos.show)
+        self._overlays = Overlays(client.scene, self._photo_clicked)
         self._pictures = PictureSource(self._backend, self._screen, self._wake.set)
         self._build(address)
         self._unsubscribe = self._backend.subscribe(self._model_changed)
@@ -62,7 +63,6 @@ class Page:
     def _build(self, address: str) -> None:
         client, gui, session, scene = self._client, self._client.gui, self._session, self._scene
         gui.configure_theme(show_logo=False, show_share_button=False, control_width="large")
-        gui.set_panel_label("3-D view")
         gui.main_panel.float(x=-15, y=15, width=PANEL_PX)
         self._status = gui.add_html(status_html(Situation(ModelState.LOADING)))
         tabs = gui.add_tab_group()
@@ -101,6 +101,10 @@ class Page:
         self._adapt.left()
         if threading.current_thread() is not self._worker:
             self._worker.join()
+
+    def _photo_clicked(self, photo: Photo) -> None:
+        if not self._measure.is_on:  # else the click was for the ground behind it
+            self._photos.show(photo)
 
     def _camera_moved(self) -> None:
         self._session.touch()
@@ -184,8 +188,11 @@ class Page:
         compass = compass_html(self._pilot.view(), self._pilot.window_height_px, picked.distance_m if picked else None)
         if compass != self._compass.content:
             self._compass.content = compass
-        for tab in (self._compare, self._adapt, self._jobs, self._session_tab):
-            tab.tick()
+        self._adapt.tick()
+        if time.monotonic() - self._tabs_at >= TABS_EVERY_S:
+            self._tabs_at = time.monotonic()
+            for tab in (self._compare, self._jobs, self._session_tab):
+                tab.tick()
 
     def _situation(self) -> Situation:
         model, queue = self._backend.model(), self._pictures.status()

@@ -17,7 +17,7 @@ from adaptive_nerf.viewer.pilot import Pilot, view_along
 from adaptive_nerf.viewer.plain_words import escaped
 
 WIDEST_PX = 480
-PANEL_WIDTH_PX = 400
+PANEL_WIDTH_PX = 400.0
 KINDS = {"train": "used to learn", "val": "kept for checking"}
 
 
@@ -49,8 +49,7 @@ class PhotoPanel:
                     self._gui.add_image(picture, label=None, format="jpeg", jpeg_quality=85)
                 self._gui.add_markdown(photo_words(photo) + (f"\n\n{escaped(problem, 400)}" if problem else ""))
                 self._gui.add_button("Close the photo").on_click(lambda _: self.close())
-            self._panel.float(16, 90)
-            self._panel.set_width(PANEL_WIDTH_PX)
+            self._panel.float(x=16, y=16, width=PANEL_WIDTH_PX)
 
     def close(self) -> None:
         with self._lock:

@@ -28,13 +28,13 @@ BEFORE = "Before the adaptation"
 class TownBackend:
     def __init__(self, scene: Scene, partition: Partition, worlds: tuple[World, World], folder: Path):
         self.scene, self._folder = scene, folder
-        self._before, self._after = (TownRenderer(world, scene.frame, partition, name)
+        self.before, self.after = (TownRenderer(world, scene.frame, partition, name)
                                      for world, name in zip(worlds, ("before", "after"), strict=True))
         self._boxes = partition.boxes
         self._lock = threading.Lock()
         self._subscribers: list[Callable[[], None]] = []
         self._kept = False
-        self._now = ModelNow(ModelState.READY, "", self._before, "before", 1, self._boxes)
+        self._now = ModelNow(ModelState.READY, "", self.before, "before", 1, self._boxes)
 
     def points(self) -> Points | None:
         return None
@@ -51,7 +51,7 @@ class TownBackend:
 
     def turn(self, after: bool) -> None:
         """Show the town after the event, or before it."""
-        renderer, name = (self._after, "after") if after else (self._before, "before")
+        renderer, name = (self.after, "after") if after else (self.before, "before")
         self.become(ModelNow(ModelState.READY, "", renderer, name, self.model().epoch + 1, self._boxes))
 
     def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:
@@ -70,14 +70,14 @@ class TownBackend:
     def renderer_of(self, state: str) -> Renderer:
         if state != BEFORE:
             raise Failure(f"{state} is gone")
-        return self._before
+        return self.before
 
     def begin_adaptation(self, flight: str) -> TownAdaptation:
         return TownAdaptation(self, flight)
 
     def pictures(self, camera: Camera) -> list[np.ndarray]:
         """Before and after the event."""
-        return [renderer.render(camera, frozenset({Output.RGB})).rgb for renderer in (self._before, self._after)]
+        return [renderer.render(camera, frozenset({Output.RGB})).rgb for renderer in (self.before, self.after)]
 
     def undo(self) -> None:
         self._kept = False

@@ -12,6 +12,7 @@ from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame, local_frame
 from adaptive_nerf.geometry.rays import camera_rays
 from adaptive_nerf.rendering.types import Frame, Output, Quality, never_cancelled
+from adaptive_nerf.synth.palette import srgb_from_linear
 from adaptive_nerf.synth.renderer import MeshRenderer
 from adaptive_nerf.synth.town import REFERENCE
 from adaptive_nerf.synth.world import World
@@ -33,6 +34,17 @@ class TownRenderer:
         if Output.EXPERT in outputs and self._partition is not None:
             made = replace(made, expert_id=self._experts(made))
         return made.only(outputs)
+
+    def points_at(self, camera: Camera, pixels: np.ndarray) -> np.ndarray:
+        """What stands at pixel positions [n, 2], in the scene's ENU metres. [n, 3]"""
+        depth_m = self._mesh.surfaces(camera.in_frame(FrameName.ECEF, self._frame), pixels)["depth_m"]
+        rays = camera_rays(camera.in_frame(FrameName.ENU, self._frame), pixels)
+        return rays.at(depth_m / rays.forward)
+
+    def colours_at(self, camera: Camera, pixels: np.ndarray) -> np.ndarray:
+        """sRGB bytes [n, 3] of pixels [n, 2]."""
+        linear = self._mesh.linear_colour(camera.in_frame(FrameName.ECEF, self._frame), pixels)
+        return np.rint(srgb_from_linear(linear) * 255).astype(np.uint8)
 
     def _experts(self, made: Frame) -> np.ndarray:
         rays = camera_rays(made.camera.in_frame(FrameName.SCENE, self._frame))

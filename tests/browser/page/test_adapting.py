@@ -1,0 +1,64 @@
+"""Learning a later flight: everybody sees it, one person holds it, it is compared, kept, and taken back."""
+
+import re
+
+import pytest
+
+from tests.support.town_page_person import gap
+
+pytestmark = pytest.mark.system
+
+
+def test_the_view_follows_while_one_person_learns_and_the_others_watch(serve, visit):
+    served = serve()
+    ada, ben = visit(served), visit(served)
+    before = ben.looks()
+    for person in (ada, ben):
+        person.opens("Adapt")
+    ada.fills("Steps", "40")
+    ada.presses("Start")
+    ada.sees("Paused after step 40")
+    ada.sees("You started it")
+    ben.sees(re.compile(r"Person \d started it"))
+    after = ben.sees_other_than(before, "the town after the event", slice(560, 700))
+    ben.presses("Reset")
+    ben.sees("is adapting to event; wait")
+    ada.presses("Keep")
+    ada.sees("Nothing is being learned")
+    ben.presses("Undo keep")
+    again = ben.sees_other_than(after, "the town as before", slice(560, 700))
+    assert gap(again[150:, :700], before[150:, :700]) < 3
+    assert served.process.poll() is None
+
+
+def test_before_and_after_stand_side_by_side_and_their_difference_lights_up(serve, visit):
+    person = visit(serve())
+    before = person.looks()
+    person.opens("Compare")
+    person.sees("There is only one state of the model yet")
+    person.opens("Adapt")
+    person.presses("One step")
+    person.sees("Paused after step 1")
+    after = person.sees_other_than(before, "the town after the event", slice(560, 700))
+    person.opens("Compare")
+    person.sees("Choose what to compare")
+    person.chooses("Compare with", "Before the adaptation")
+    person.sees("of the white edge")
+    person.fills("Edge (%)", "100")
+    whole = person.sees_other_than(after, "all of it as before", slice(560, 700))
+    assert gap(whole[150:, :700], before[150:, :700]) < 3
+    person.chooses("How", "Difference")
+    person.sees("How much the picture changed")
+    lit = person.sees_other_than(whole, "the difference", slice(100, 500))
+    assert lit[400:600, 100:400].mean() < 60, "where nothing changed it is dark"
+    person.chooses("Compare with", "nothing")
+    assert gap(person.sees_other_than(lit, "no comparison")[150:, :700], after[150:, :700]) < 3
+
+
+def test_a_checkpoint_is_saved_into_the_jobs_folder(serve, visit):
+    served = serve()
+    person = visit(served)
+    person.opens("Session")
+    person.presses("Save a checkpoint")
+    person.sees("Saved in checkpoints")
+    assert (served.job / "checkpoints" / "before.txt").exists()
