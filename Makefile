@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 KAFKA := .kafka/libs
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test test-system check bench soak kafka sanitize bench-engine
+.PHONY: help setup demo test test-system check bench soak kafka sanitize bench-engine bench-scene
 .DELETE_ON_ERROR:
 
 help:  ## what can be made
@@ -26,7 +26,7 @@ $(READY): requirements.txt requirements-dev.txt requirements-torch.txt constrain
 	@$(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
 
-demo: $(READY)  ## a town, its prepared scene, its partition, and pictures of them
+demo: $(READY)  ## a town after a collapse: trained, viewed, adapted and scored, through the service
 	@$(RUN) scripts/demo.py
 
 test: $(READY)  ## everything that needs no service, no browser and no GPU
@@ -62,6 +62,9 @@ sanitize:  ## the cpu engine's operations under the address and undefined-behavi
 	@$(CXX_FOUND) -std=c++17 -O1 -g -march=native -Wall -Wextra -Werror -Wno-psabi -pthread \
 	  -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/kernels_test.cpp -o build/kernels_test
 	@build/kernels_test
+
+bench-scene: $(READY)  ## training, adaptation and rendering on a real flight and the town; 25 minutes
+	@$(RUN) -m bench.scene
 
 bench-engine: $(READY)  ## the field engine against a plain yardstick and the machine's roofline
 	@$(RUN) -m bench.engine
