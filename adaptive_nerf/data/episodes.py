@@ -52,10 +52,10 @@ def pixels_of(points: Points, photo: LoadedPhoto) -> npt.NDArray[np.int64]:
     """The pixel within its photo in which each point is seen, -1 where it is not. [n, 3] -> [n]"""
     camera = photo.camera
     at, depth = camera.project(points)
-    with np.errstate(invalid="ignore"):
-        column, row = np.floor(at).T
-        inside = (depth > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
-    index = np.where(inside, np.nan_to_num(row) * camera.width + np.nan_to_num(column), 0).astype(np.int64)
+    column, row = np.floor(at).T
+    inside = (depth > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
+    column, row = (np.where(inside, place, 0).astype(np.int64) for place in (column, row))
+    index = row * camera.width + column
     return np.where(inside & photo.valid.ravel()[index], index, -1)
 
 

@@ -128,7 +128,7 @@ def load_photo(photo: Photo, downscale: float, metres_per_unit: float) -> Loaded
         borders = undistortion_borders(full)
         valid, found = (np.ones(full.shape[:2], bool), False) if borders is None else (borders, True)
     valid = np.asarray(resized_nearest(valid, width, height, photo.image_path))
-    if not valid.all():  # resizing smears black into the pixels beside it
+    if not valid.all():  # JPEG and resizing smear black into the pixels beside it
         valid = np.asarray(ndimage.binary_erosion(valid, iterations=SMEARED_PX, border_value=1))
     if full.shape[:2] != (height, width):
         full = np.asarray(Image.fromarray(full).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0))

@@ -32,6 +32,7 @@ class Regions:
     margin: float = 1.0  # a slot is asked up to this multiple of the least distance to a centroid; 1: the nearest alone
     axes: tuple[int, ...] = (0, 1, 2)  # of those distances
     routing: Literal["smooth", "inverse"] = "smooth"
+    whole: tuple[float, ...] | None = None  # the box around all boxes, where some are not loaded: steps begin there
 
     def __post_init__(self) -> None:
         if len(self.boxes) != len(self.centroids) or not self.boxes:
@@ -50,6 +51,8 @@ class Regions:
     @cached_property
     def bounds(self) -> tuple[float, ...]:
         """The box around all boxes."""
+        if self.whole is not None:
+            return self.whole
         return (*(min(box[axis] for box in self.boxes) for axis in range(3)),
                 *(max(box[axis] for box in self.boxes) for axis in range(3, 6)))
 

@@ -39,7 +39,7 @@ class Appearance:
     def rows(self, photo_ids: Sequence[int]) -> Tensor:
         """Where photos are kept. -> [n] int64"""
         place = {photo_id: row for row, photo_id in enumerate(self.photo_ids)}
-        return torch.tensor([place[photo_id] for photo_id in photo_ids], device=self.values.device)
+        return torch.tensor([place[photo_id] for photo_id in photo_ids], dtype=torch.int64, device=self.values.device)
 
 
 def codes(kind: str, values: Tensor) -> Tensor | None:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,19 @@ class Checkpoint:
         return f"{self.folder.name}-{self.digest[:8]}"
 
     def regions(self, experts: Collection[int] | None = None) -> Regions:
+        """Of all experts, or of some: places along a ray, and so the picture, do not depend on which."""
         told = self.manifest.regions
-        kept = [place for place, expert in enumerate(self.experts) if experts is None or expert in experts]
-        return Regions(tuple(tuple(told.boxes[place]) for place in kept),
-                       tuple(tuple(told.centroids[place]) for place in kept),
-                       told.margin, tuple(told.axes), told.routing)
+        boxes, centroids = ([tuple(row) for row in rows] for rows in (told.boxes, told.centroids))
+        everything = Regions(tuple(boxes), tuple(centroids), told.margin, tuple(told.axes), told.routing)
+        if experts is None:
+            return everything
+        kept = [place for place, expert in enumerate(self.experts) if expert in experts]
+        return replace(everything, boxes=tuple(boxes[place] for place in kept),
+                       centroids=tuple(centroids[place] for place in kept), whole=everything.bounds)
 
-    def load(self, experts: Collection[int] | None = None, device: torch.device | str = "cpu") -> Model:
-        """The model with all experts, or with some of them; digests are checked."""
+    def load(self, experts: Collection[int] | None = None, device: torch.device | str = "cpu",
+             held: Model | None = None) -> Model:
+        """The model with all experts, or with some of them; digests are checked. What `held` has is not read again."""
         records = [record for record in self.manifest.experts if experts is None or record.id in experts]
         missing = sorted(set(experts or ()) - set(self.experts))
         if missing or not records:
@@ -78,16 +83,19 @@ class Checkpoint:
                            f"it has {', '.join(map(str, self.experts))}")
         shape, regions = self.architecture, self.regions(experts)
         grids = OccupancyGrids.full(regions, self.manifest.regions.cell)
-        shared = self._shared(shape)
-        parts = [self._expert(record, slot, shape, grids) for slot, record in enumerate(records)]
+        there = {} if held is None else {expert: expert_tensors(held, slot)
+                                         for slot, expert in enumerate(held.field.experts)}
+        parts = [_moved(there.get(record.id) or self._expert(record, slot, shape, grids), device)
+                 for slot, record in enumerate(records)]
+        shared = _moved(self._shared(shape), device)
         heads = shared["head"][None] if shape.head == "shared" else torch.stack([part["head"] for part in parts])
         parameters = FieldParameters(torch.stack([part["table"] for part in parts]),
                                      torch.stack([part["trunk"] for part in parts]), heads, shared["background"][None])
-        bits = torch.cat([part["occupancy"] for part in parts]).to(device)
-        field = Field(shape, tuple(record.id for record in records), regions, OccupancyGrids.of_bits(grids, bits),
-                      parameters.map(lambda value: value.to(device)), self.manifest.regions.step)
-        appearance = Appearance(shape.appearance, tuple(self.manifest.photo_ids), shared["appearance"].to(device),
-                                shared["neutral"].to(device))
+        grids = OccupancyGrids.of_bits(grids, torch.cat([part["occupancy"] for part in parts]))
+        field = Field(shape, tuple(record.id for record in records), regions, grids, parameters,
+                      self.manifest.regions.step)
+        appearance = Appearance(shape.appearance, tuple(self.manifest.photo_ids), shared["appearance"],
+                                shared["neutral"])
         lineage = tuple(Lineage(**record.model_dump()) for record in self.manifest.lineage)
         return Model(field, appearance, self.scene_frame, self.manifest.scene_id, self.manifest.step,
                      {record.id: record.steps for record in records}, lineage, self.manifest.training)
@@ -134,7 +142,12 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         if size != record.bytes:
             raise BadData(place, "is missing" if size is None else f"has {size} bytes",
                           expected=f"{record.bytes} bytes; the checkpoint is not whole, use an older one")
-    return Checkpoint(folder, told, hashlib.sha256(content).hexdigest())
+    found = Checkpoint(folder, told, hashlib.sha256(content).hexdigest())
+    try:
+        _ = found.architecture, found.scene_frame, found.regions()
+    except (LookupError, TypeError, ValueError) as error:
+        raise BadData(path, f"makes no sense: {error!r}", expected="the manifest of a checkpoint") from error
+    return found
 
 
 def save(folder: Path, model: Model, kind: str, optimiser: Mapping[str, Tensors] | None = None,
@@ -159,14 +172,23 @@ def save(folder: Path, model: Model, kind: str, optimiser: Mapping[str, Tensors]
     return open_checkpoint(folder)
 
 
-def _save_expert(folder: Path, model: Model, slot: int, expert: int) -> ExpertRecord:
+def _moved(tensors: Tensors, device: torch.device | str) -> Tensors:
+    return {name: value.to(device) for name, value in tensors.items()}
+
+
+def expert_tensors(model: Model, slot: int) -> Tensors:
+    """What an expert's file holds."""
     field = model.field
     words = slice(*field.grids.occupancy.first_words[slot:slot + 2])
     tensors = {"table": field.parameters.tables[slot], "trunk": field.parameters.trunks[slot],
                "occupancy": field.grids.occupancy.words[words]}
     if field.architecture.head == "own":
         tensors["head"] = field.parameters.heads[slot]
-    record = tensor_files.write(folder, f"expert_{expert:03d}.safetensors", tensors)
+    return tensors
+
+
+def _save_expert(folder: Path, model: Model, slot: int, expert: int) -> ExpertRecord:
+    record = tensor_files.write(folder, f"expert_{expert:03d}.safetensors", expert_tensors(model, slot))
     return ExpertRecord(id=expert, steps=model.expert_steps.get(expert, 0), **record.model_dump())
 
 

@@ -56,16 +56,18 @@ class CheckpointStore:
     def find(self, prefix: str) -> Path:
         """best, last or step<N>; refused with the list of those that are there."""
         match = NAME.fullmatch(prefix)
-        found = self.steps().get(int(match[1])) if match else self.pointed(prefix)
+        found = self.steps().get(int(match[1])) if match else self.pointed(prefix) if prefix in POINTERS else None
         if found is None:
             there = ", ".join(self.names()) or "none at all"
             raise BadInput(f"{self.folder} has no checkpoint '{prefix}'; there are: {there}")
         return found
 
     def prune(self, keep: int) -> None:
-        """Leave the newest, and those that are pointed at."""
+        """Leave the newest, and those that are pointed at. What a killed process left half done goes too."""
+        for left in (*self.folder.glob(".step*.gone"), *self.folder.glob(".step*.partial")):
+            shutil.rmtree(left)
         steps = list(self.steps().values())
-        kept = {*steps[-keep:], *(self.pointed(name) for name in POINTERS)}
+        kept = {*steps[max(0, len(steps) - keep):], *(self.pointed(name) for name in POINTERS)}
         for path in steps:
             if path not in kept:
                 aside = path.with_name(f".{path.name}.gone")  # it is no checkpoint any more, even half removed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import json
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,16 +28,20 @@ class ExpertRecord(FileRecord):
     steps: int = Field(ge=0)
 
 
+Place = Annotated[list[float], Field(min_length=3, max_length=3)]
+Box = Annotated[list[float], Field(min_length=6, max_length=6)]  # low, then high
+
+
 class RegionRecord(Part):
     """Where the experts lie, in scene units; by expert, in the order of `experts`."""
 
-    boxes: list[list[float]]
-    centroids: list[list[float]]
-    margin: float
-    axes: list[int]
+    boxes: list[Box]
+    centroids: list[Place]
+    margin: float = Field(ge=1)
+    axes: list[Literal[0, 1, 2]]
     routing: Literal["smooth", "inverse"]
-    cell: float  # edge of an occupancy cell
-    step: float  # along a ray
+    cell: float = Field(gt=0)  # edge of an occupancy cell
+    step: float = Field(gt=0)  # along a ray
 
 
 class LineageRecord(Part):
@@ -66,17 +71,29 @@ class Manifest(Part):
 
 def read(content: bytes, path: str) -> Manifest:
     """Refuses a newer format by name, and anything that is not whole."""
+    _require_known_version(content, path)
     try:
         found = Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole file"
         raise BadData(path, first["msg"], key=where, expected="the manifest of a checkpoint") from error
-    if found.format_version != FORMAT_VERSION:
-        raise BadData(path, f"is {found.format_version}", key="format_version",
-                      expected=f"{FORMAT_VERSION}; a newer program reads newer checkpoints")
     n = len(found.experts)
     if not len(found.regions.boxes) == len(found.regions.centroids) == n:
         raise BadData(path, f"has {len(found.regions.boxes)} boxes for {n} experts", key="regions",
                       expected="one box and one centroid an expert")
+    if len({record.id for record in found.experts}) != n:
+        raise BadData(path, "names an expert twice", key="experts", expected="one entry an expert")
     return found
+
+
+def _require_known_version(content: bytes, path: str) -> None:
+    """First of all: a newer manifest may hold what this program does not know."""
+    try:
+        version = json.loads(content)["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData(path, "is not the manifest of a checkpoint", key="format_version",
+                      expected=str(FORMAT_VERSION)) from error
+    if version != FORMAT_VERSION:
+        raise BadData(path, f"is {version}", key="format_version",
+                      expected=f"{FORMAT_VERSION}; a newer program reads newer checkpoints")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from adaptive_nerf.engine.samples import Rays
+from adaptive_nerf.engine.samples import Rays, Samples
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame
 from adaptive_nerf.geometry.rays import camera_rays
@@ -23,7 +24,7 @@ from adaptive_nerf.rendering.types import Frame, Output, Quality, RenderCancelle
 CHUNK_POINTS = 262_144
 EXPECTED_SAMPLES = 24  # a ray, before the first chunk has told
 FEWEST_POINTS = 4096
-MOST_SAMPLES = 1024  # a ray
+FASTEST_GROWTH = 4  # of the rays of a chunk; the sky says little of the ground
 log = logging.getLogger(__name__)
 
 
@@ -67,19 +68,13 @@ class Mixture:
                 self._make_do_with_less(error)
                 continue
             done += taken
-            per_ray = max(1.0, 1.2 * samples / max(1, taken))
+            per_ray = max(1.0, per_ray / FASTEST_GROWTH, 1.2 * samples / taken)
         return parts.frame(camera, local, self.version, quality)
 
     @torch.no_grad()
     def _chunk(self, rays: Rays, forward_m: Tensor, parts: _Parts, start: int) -> tuple[int, int]:
         """Render what of the rays has room. Returns how many rays, and how many samples that were."""
-        capacity = max(self.chunk_points, 2 * MOST_SAMPLES)
-        samples = self.field.march(rays, capacity, most=MOST_SAMPLES)
-        full = samples.dropped.nonzero()
-        if len(full):
-            fitting = slice(0, int(full[0]))
-            rays = replace(rays, origins=rays.origins[fitting], directions=rays.directions[fitting])
-            samples = self.field.march(rays, capacity, most=MOST_SAMPLES)
+        rays, samples = self._march(rays)
         n_rays = len(rays.origins)
         look = self.look.expand(n_rays, -1)
         kind = self.field.architecture.appearance
@@ -96,6 +91,18 @@ class Mixture:
         parts.put(start, values)
         return n_rays, int(samples.count)
 
+    def _march(self, rays: Rays) -> tuple[Rays, Samples]:
+        """Whole rays, the first ones, as many as there is room for, but at least one; and their samples."""
+        bounds = self.field.regions.bounds
+        longest = math.ceil(math.dist(bounds[:3], bounds[3:]) / self.field.step) + 1
+        samples = self.field.march(rays, self.chunk_points, most=longest)
+        fitting = int((~samples.dropped).sum())  # once one is dropped, all after it are
+        if fitting == 0:
+            rays, fitting = _first(rays, 1), 1
+            samples = self.field.march(rays, longest * len(self.field.experts), most=longest)
+        return _first(rays, fitting), replace(samples, offsets=samples.offsets[:fitting + 1],
+                                              dropped=samples.dropped[:fitting], following=samples.following[:fitting])
+
     def _make_do_with_less(self, error: Exception) -> None:
         """Half the chunk from now on, where memory ran out."""
         short = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
@@ -104,6 +111,10 @@ class Mixture:
         self.memory_was_short = True
         self.chunk_points //= 2
         log.warning("memory ran out while rendering; going on with %d points at once", self.chunk_points)
+
+
+def _first(rays: Rays, count: int) -> Rays:
+    return replace(rays, origins=rays.origins[:count], directions=rays.directions[:count])
 
 
 class _Parts:

@@ -39,6 +39,7 @@ class Model:
         return Mixture(self.field, self.scene_frame, self.appearance.neutral, version, chunk_points)
 
     def trained(self, experts: Iterable[int], steps: int) -> Model:
-        told = {expert: self.expert_steps.get(expert, 0) + (steps if expert in set(experts) else 0)
+        learned = set(experts)
+        told = {expert: self.expert_steps.get(expert, 0) + (steps if expert in learned else 0)
                 for expert in self.field.experts}
         return replace(self, step=self.step + steps, expert_steps=told)
