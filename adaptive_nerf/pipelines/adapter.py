@@ -17,8 +17,9 @@ from torch import Tensor
 from adaptive_nerf.data.ray_store import LoadedPhoto, RayBatch, RayStore
 from adaptive_nerf.engine import draws
 from adaptive_nerf.engine.engines import engine
+from adaptive_nerf.models.appearance import Appearance
 from adaptive_nerf.models.model import Lineage, Model
-from adaptive_nerf.pipelines.disagreement import FirstLook, first_looks, open_cells
+from adaptive_nerf.pipelines.disagreement import FirstLook, exposure, first_looks, open_cells
 from adaptive_nerf.pipelines.joint import Joint, Sampling, Taken
 from adaptive_nerf.pipelines.optimiser import Kind, Optimiser
 from adaptive_nerf.pipelines.rates import Rates
@@ -90,7 +91,7 @@ class Adapter:
         open_cells(grids, self.looks, base.scene_frame.metres_per_unit)
         store = RayStore((*self.new, *self._old))
         appearance = base.appearance.with_photos(store.photo_ids)
-        appearance = replace(appearance, values=appearance.values.clone())
+        appearance = replace(appearance, values=self._first_guess(appearance))
         optimiser = Optimiser.of(engine(parameters.device), settings.kind, parameters, appearance.values)
         told = {**base.training["sampling"], "samples": min(settings.samples, settings.rays * ROOM_A_RAY)}
         sampling = Sampling(**told)
@@ -99,6 +100,18 @@ class Adapter:
         pool = store.pool(range(len(self.new)))
         return Joint(field, appearance, store, pool, optimiser, sampling, settings.seed, settings.near, settings.far,
                      floor=floor)
+
+    def _first_guess(self, appearance: Appearance) -> Tensor:
+        """Exposures of the new photos, from the first look: steps then change the place, not its brightness."""
+        values = appearance.values.clone()
+        if appearance.kind != "affine":
+            return values
+        scale, offset = appearance.neutral[:3] + 1, appearance.neutral[3:]
+        for row, look in zip(appearance.rows([photo.photo.photo_id for photo in self.new]), self.looks, strict=True):
+            own_scale, own_offset = (torch.as_tensor(found, dtype=values.dtype, device=values.device)
+                                     for found in exposure(look))
+            values[row] = torch.cat([scale * own_scale - 1, offset * own_scale + own_offset])
+        return values
 
     def _touched(self) -> tuple[int, ...]:
         """Ids of the experts that the rays of the new photos pass through."""

@@ -23,6 +23,8 @@ from adaptive_nerf.rendering.types import Frame, Output, Quality, never_cancelle
 
 OUTPUTS = frozenset({Output.RGB, Output.DEPTH})
 LARGEST_KNOWN_ERROR = 0.1  # of a colour from 0 to 1, after the exposure is fitted: more is news
+MOST_BY_EXPOSURE = 0.25  # a larger difference than that is no exposure's doing
+FEWEST_PIXELS, FLAT = 50, 0.05
 REACH_M = 12.0  # before and behind the surface: a storey or three
 START = 0.45  # of the cells that are opened; without use they close again after some rebuilds
 Floats = npt.NDArray[np.float64]
@@ -70,20 +72,34 @@ def _surprising_places(look: FirstLook, box: Box, cell: float, metres_per_unit: 
 
 def _errors(look: FirstLook) -> npt.NDArray[np.float32]:
     """Largest error of a channel, after scale and offset per channel are fitted; 0 where there is no picture."""
+    seen, real, valid = _side_by_side(look)
+    scale, offset = exposure(look)
+    error = np.abs(seen * scale + offset - real).max(-1)
+    return np.where(valid, error, 0).astype(np.float32)
+
+
+def exposure(look: FirstLook) -> tuple[Floats, Floats]:
+    """Scale and offset per channel that turn the model's colours into the photo's; fitted twice, the second time
+    without what is news. [3], [3]"""
+    seen, real, valid = _side_by_side(look)
+    scale, offset = np.ones(3), np.zeros(3)
+    for _ in range(2):
+        usual = valid & (np.abs(seen * scale + offset - real).max(-1) <= MOST_BY_EXPOSURE)
+        for channel in range(3):
+            own = seen[..., channel][usual]
+            if len(own) >= FEWEST_PIXELS and np.ptp(own) > FLAT:
+                scale[channel], offset[channel] = np.polyfit(own, real[..., channel][usual], 1)
+    return scale, offset
+
+
+def _side_by_side(look: FirstLook) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The model's picture, the photo at its size, and where the photo has a picture."""
     small = look.frame.camera
     height, width = look.photo.valid.shape
     rows = ((np.arange(small.height) + 0.5) * height / small.height).astype(int)
     columns = ((np.arange(small.width) + 0.5) * width / small.width).astype(int)
-    valid = look.photo.valid[rows[:, None], columns]
-    real, seen = _shrunk(look.photo.colours, small.height, small.width), np.asarray(look.frame.rgb)
-    error = np.zeros(valid.shape, np.float32)
-    if valid.sum() < 2:
-        return error
-    for channel in range(3):
-        scale, offset = np.polyfit(seen[..., channel][valid], real[..., channel][valid], 1) \
-            if np.ptp(seen[..., channel][valid]) > 1e-3 else (1.0, 0.0)
-        error = np.maximum(error, np.abs(seen[..., channel] * scale + offset - real[..., channel]))
-    return np.where(valid, error, 0)
+    real = _shrunk(look.photo.colours, small.height, small.width)
+    return np.asarray(look.frame.rgb), real, look.photo.valid[rows[:, None], columns]
 
 
 def _shrunk(picture: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
