@@ -50,5 +50,5 @@ def leaves_downwards(rays: Rays, regions: Regions) -> Tensor:
     """Whether rays leave the boxes through their floor; X of a scene is down. -> [n_rays] bool"""
     low, high = (rays.origins.new_tensor(regions.bounds[part]) for part in (slice(3), slice(3, 6)))
     ahead = torch.where(rays.directions > 0, high, low)
-    until = (ahead - rays.origins) / torch.where(rays.directions == 0, SMALLEST, rays.directions)
+    until = torch.where(rays.directions == 0, torch.inf, (ahead - rays.origins) / rays.directions)
     return (rays.directions[:, 0] > 0) & (until[:, 0] <= until[:, 1:].amin(1))

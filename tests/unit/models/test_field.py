@@ -8,7 +8,7 @@ import torch
 
 from adaptive_nerf.engine.directions import spherical_harmonics
 from adaptive_nerf.engine.samples import Rays
-from adaptive_nerf.models.field import Field, radiance
+from adaptive_nerf.models.field import Field, Guard, radiance
 from tests.support.engine_cases import loop_encode
 from tests.support.fields import ground_at, ground_regions, known_field, random_field, tiny_architecture
 
@@ -226,3 +226,29 @@ def test_near_and_far_cut_a_ray():
     assert seen(field, rays).opacity > 0.99
     assert seen(field, replace(rays, far=0.8)).opacity == 0
     assert seen(field, replace(rays, near=3.0)).opacity == 0
+
+
+def guarded(field: Field, rays: Rays, full_from: float):
+    floor = torch.full((len(rays.origins), 3), 0.7)
+    return seen(field, rays, guard=Guard(floor, full_from))
+
+
+def test_in_training_the_floor_is_behind_rays_that_leave_through_it():
+    field = emptied(random_field())
+    down, past = rays_down([[0.2, 0.3]]), rays_down([[0.9, 0.9]], tilt=(0.3, 0.9, 0.1))
+    assert torch.equal(guarded(field, down, 0.0).colours, torch.full((1, 3), 0.7))
+    assert torch.equal(guarded(field, past, 0.0).colours, seen(field, past).colours)
+
+
+def test_in_training_what_is_near_a_camera_learns_by_the_square_of_its_distance():
+    field = random_field(background_width=0, density_bias=0.0)
+    rays = rays_down([[0.2, 0.3]])
+    pulls = []
+    for full_from in (1e-6, 10.0):
+        samples = field.march(rays, CAPACITY)
+        features = field.encode(samples).requires_grad_()
+        guard = Guard(torch.zeros(1, 3), full_from)
+        radiance(field, rays, samples, features, guard=guard).colours.sum().backward()
+        pulls.append(features.grad)
+    torch.testing.assert_close(pulls[1], pulls[0] * (samples.t / 10.0).square()[:, None, None])
+    assert pulls[0].any()
