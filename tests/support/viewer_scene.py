@@ -10,7 +10,7 @@ from pathlib import Path
 from adaptive_nerf.common.run_progress import Run, RunProgress
 from adaptive_nerf.jobs.message import job_of
 from adaptive_nerf.pipelines.meta_training import train
-from tests.unit.pipelines.training_factory import training_run, write_training_scene
+from tests.unit.pipelines.training.factory import training_run, write_training_scene
 
 FLIGHT, TRAINED_STEPS = "after", 6
 
