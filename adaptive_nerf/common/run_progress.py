@@ -87,6 +87,10 @@ class RunProgress:
             warnings.append(text)
             self.flush()
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self._told["warnings"])
+
     def tell_url(self, url: str) -> None:
         self._told["url"] = url
         self.flush()

@@ -26,6 +26,7 @@ class TtoRecord:
     adapt_s: float  # a batch of photos, mean
     photos: int
     mean: PhotoScore
+    set_up_s: float = 0.0  # of adapt_s, before the first step
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,20 @@ class ForgettingRecord:
     before: PhotoScore
     after: PhotoScore
     unchanged_pixels_only: bool  # truth says where nothing changed
+    trained_on: bool = False  # the base was trained on these photos; otherwise they are its val photos
+
+
+@dataclass(frozen=True)
+class ChangeRecord:
+    """The pixels of all scored photos in which the event changed what is seen, and the others, each pooled."""
+
+    tto: int
+    photos: int  # with a changed pixel
+    changed_share: float
+    changed_neutral_db: float
+    changed_fitted_db: float | None
+    unchanged_neutral_db: float | None
+    unchanged_fitted_db: float | None
 
 
 @dataclass(frozen=True)
@@ -74,8 +89,10 @@ class Evaluation:
     photos_adapted: int
     ttos: tuple[TtoRecord, ...]  # ascending
     photos: tuple[PhotoRecord, ...]
+    batches: int = 1  # of photos, each adapted on from the base
     experts: tuple[ExpertRecord, ...] = ()
     forgetting: tuple[ForgettingRecord, ...] = ()
+    changes: tuple[ChangeRecord, ...] = ()  # where truth is known
     lpips: str = NOT_COMPUTED  # or where its weights came from
     warnings: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)  # what else the figures depend on, in words
@@ -107,7 +124,7 @@ def write_per_image_csv(path: Path, evaluation: Evaluation) -> None:
 def figures(score: PhotoScore) -> dict[str, float | str]:
     """Every figure by its own name; empty where there is none."""
     told: dict[str, float | str] = {}
-    for colour in ("neutral", "fitted", "constant"):
+    for colour in ("neutral", "fitted", "own", "constant"):
         told |= {f"{colour}_{name}": value for name, value in _parts(PictureScore, getattr(score, colour))}
     told |= {"lpips": NOT_COMPUTED if score.lpips is None else score.lpips}
     told |= {f"depth_{name}": value for name, value in _parts(DepthError, score.depth)}

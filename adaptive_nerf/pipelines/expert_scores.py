@@ -21,6 +21,10 @@ class _Sum:
         self.squared += float(squared.sum())
         self.pixels += squared.size
 
+    def join(self, other: _Sum) -> None:
+        self.squared += other.squared
+        self.pixels += other.pixels
+
     def psnr_db(self) -> float | None:
         return decibels(self.squared / self.pixels) if self.pixels else None
 
@@ -49,6 +53,14 @@ class ExpertScores:
             sums.photos += 1
             if fitted is not None:
                 sums.fitted.add(((fitted - real)[:, right][own[:, right]] ** 2).mean(-1))
+
+    def join(self, other: ExpertScores) -> None:
+        """With the photos of the other ones too."""
+        for expert, theirs in other._experts.items():
+            ours = self._experts.setdefault(expert, _Expert())
+            ours.neutral.join(theirs.neutral)
+            ours.fitted.join(theirs.fitted)
+            ours.photos += theirs.photos
 
     def records(self, tto: int) -> tuple[ExpertRecord, ...]:
         """By expert."""

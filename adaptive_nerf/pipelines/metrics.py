@@ -2,9 +2,10 @@
 
 Pictures are sRGB values 0 to 1, [h, w, 3]; `valid` [h, w] is False where the photo has no picture (black borders).
 "Linear" figures are of the same pictures in linear light. A value that is no number counts as black, and is counted.
-Three ways to treat the colour of a photo whose exposure nobody knows:
+Ways to treat the colour of a photo whose exposure nobody knows:
   neutral   the picture as rendered, with the neutral appearance: the headline figure
   fitted    scale and offset per channel, by least squares in sRGB over the left half, scored on the right half alone
+  own       as rendered with the appearance that the model has learned of this very photo: only of one adapted on
   constant  one colour for the whole picture: what it costs to know nothing
 """
 
@@ -53,6 +54,7 @@ class PhotoScore:
     lpips: float | None  # None where it was not computed
     valid_share: float
     pixels_without_number: int
+    own: PictureScore | None = None  # None of a photo that the model was not adapted on
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class Truth:
 
 
 def score_photo(rgb: Picture, truth: Truth, depth_m: npt.NDArray[np.floating[Any]] | None = None,
-                lpips: float | None = None) -> PhotoScore | None:
-    """None where the photo has no valid pixel."""
+                lpips: float | None = None, own: Picture | None = None) -> PhotoScore | None:
+    """`own`: the picture in the photo's own appearance. None where the photo has no valid pixel."""
     if not truth.valid.any():
         return None
     seen, real = _clean(rgb), _clean(truth.rgb)
@@ -83,7 +85,8 @@ def score_photo(rgb: Picture, truth: Truth, depth_m: npt.NDArray[np.floating[Any
         depth=None if truth.depth_m is None or depth_m is None else depth_error(depth_m, truth.depth_m, truth.valid),
         lpips=lpips,
         valid_share=float(truth.valid.mean()),
-        pixels_without_number=int((~np.isfinite(rgb).all(-1) & truth.valid).sum()))
+        pixels_without_number=int((~np.isfinite(rgb).all(-1) & truth.valid).sum()),
+        own=None if own is None else score_picture(own, real, truth.valid))
 
 
 def score_picture(seen: Picture, real: Picture, valid: Mask) -> PictureScore:
@@ -181,7 +184,8 @@ def mean_score(scores: Iterable[PhotoScore]) -> PhotoScore | None:
         depth=_mean(DepthError, [score.depth for score in scores]),
         lpips=_mean_number([score.lpips for score in scores]),
         valid_share=float(np.mean([score.valid_share for score in scores])),
-        pixels_without_number=sum(score.pixels_without_number for score in scores))
+        pixels_without_number=sum(score.pixels_without_number for score in scores),
+        own=_mean(PictureScore, [score.own for score in scores]))
 
 
 def _mean(kind: Any, values: list[Any]) -> Any:

@@ -31,11 +31,16 @@ WORDS = (
                 "points for that alone. This is the headline figure."),
     ("Fitted", "The same picture after its brightness and contrast, channel by channel, were fitted to the photo on "
                "the left half; scored on the right half only. It says more about shapes. Neither replaces the other."),
+    ("Own look", "The picture in the exposure that the model has learned of this very photo: what the earlier system's "
+                 "figures compare with. Known only of photos that were adapted on."),
     ("PSNR", "The error of a pixel, on average, in decibels: 6 dB more is half the error. In sRGB it is taken on the "
              "values that a screen shows, in linear light on the light itself; do not compare the two."),
     ("SSIM", "How alike small neighbourhoods look; 1 is the same."),
     ("Not scored", "Black borders that undistortion left in the photos."),
 )
+
+FIGURES = (("PSNR in sRGB, dB", "psnr_db", 2), ("PSNR in linear light, dB", "psnr_linear_db", 2),
+           ("SSIM in sRGB", "ssim", 3), ("SSIM in linear light", "ssim_linear", 3))
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,10 @@ def report(evaluation: Evaluation, strips: Mapping[str, Strip]) -> str:
             parts.paragraph(f"How well the model shows the {where} of {evaluation.scene}", "soft"),
             *_tiles(evaluation), *[parts.paragraph(text, "warning") for text in _warnings(evaluation)],
             "<h2>Scores</h2>", parts.paragraph(PROTOCOLS[evaluation.protocol]),
-            _headline(evaluation), parts.definitions(WORDS),
-            "<h3>How fast it learns</h3>", _curve(evaluation), *_depth(evaluation), *_experts(evaluation),
-            *_forgetting(evaluation), *_photos(evaluation, strips), "<h2>How this was made</h2>", _origin(evaluation)]
+            _headline(evaluation), parts.definitions(_words(evaluation)),
+            "<h3>How fast it learns</h3>", _curve(evaluation), *_changes(evaluation), *_depth(evaluation),
+            *_experts(evaluation), *_forgetting(evaluation), *_photos(evaluation, strips),
+            "<h2>How this was made</h2>", _origin(evaluation)]
     return parts.page(f"{evaluation.job_id}: evaluation", body)
 
 
@@ -75,8 +81,10 @@ def _tiles(evaluation: Evaluation) -> list[str]:
             note = f"{_steps(last.tto)}; {_steps(first.tto)}: {number(before.psnr_db, 1)} dB"
             tiles.append(parts.tile(f"{colour.capitalize()}, PSNR", f"{number(after.psnr_db, 1)} dB",
                                     note if last is not first else _steps(last.tto), colour))
-    tiles.append(parts.tile("Adaptation", f"{number(last.adapt_s, 1)} s",
-                            f"{last.tto} steps on {evaluation.photos_adapted} photos", "soft"))
+    each = f", mean of {evaluation.batches} batches" if evaluation.batches > 1 else ""
+    photos = round(evaluation.photos_adapted / evaluation.batches)
+    tiles.append(parts.tile("Adaptation", f"{number(last.adapt_s, 1)} s", f"{last.tto} steps on {photos} photos{each}",
+                            "soft"))
     if last.mean.depth is not None:
         tiles.append(parts.tile("Depth error, median", f"{number(last.mean.depth.median_m)} m",
                                 "against the true surface", "soft"))
@@ -93,33 +101,44 @@ def _warnings(evaluation: Evaluation) -> list[str]:
     return [*evaluation.warnings, *told]
 
 
+def _words(evaluation: Evaluation) -> list[tuple[str, str]]:
+    return [entry for entry in WORDS if entry[0] != "Own look" or "own" in _looks(evaluation)]
+
+
+def _looks(evaluation: Evaluation) -> tuple[str, ...]:
+    """How colours are treated, by the names of PhotoScore."""
+    return ("neutral", "fitted", "own") if evaluation.last.mean.own is not None else ("neutral", "fitted")
+
+
 def _headline(evaluation: Evaluation) -> str:
+    looks = _looks(evaluation)
     with_lpips = any(record.mean.lpips is not None for record in evaluation.ttos)
     last_head = [("LPIPS", 1)] if with_lpips else []
-    heads = [[("", 1), ("", 1), ("PSNR in sRGB, dB", 2), ("PSNR in linear light, dB", 2), ("SSIM in sRGB", 2),
-              ("SSIM in linear light", 2), *[("", span) for _, span in last_head]],
-             [("Steps", 1), ("Seconds", 1), *[(name, 1) for _ in range(4) for name in ("neutral", "fitted")],
-              *last_head]]
-    rows = [("", [Cell(str(record.tto)), Cell(number(record.adapt_s)), *_score_cells(record.mean),
+    heads = [[("", 1), ("", 1), *[(name, len(looks)) for name, _, _ in FIGURES], *[("", 1) for _ in last_head]],
+             [("Steps", 1), ("Seconds", 1), *[(look, 1) for _ in FIGURES for look in looks], *last_head]]
+    rows = [("", [Cell(str(record.tto)), Cell(number(record.adapt_s)), *_score_cells(record.mean, looks),
                   *[Cell(number(record.mean.lpips, 3)) for _ in last_head]]) for record in evaluation.ttos]
     plain = evaluation.first.mean.constant
     if plain is not None:
-        cells = [(plain.psnr_db, 2), (plain.psnr_linear_db, 2), (plain.ssim, 3), (plain.ssim_linear, 3)]
-        values = [cell for value, digits in cells for cell in (Cell(number(value, digits)), Cell(ABSENT))]
+        values = [cell for _, name, digits in FIGURES for cell in (
+            Cell(number(getattr(plain, name), digits)), *[Cell(ABSENT)] * (len(looks) - 1))]
         rows.append(("base", [Cell("one colour"), Cell(ABSENT), *values, *[Cell(ABSENT) for _ in last_head]]))
     better = "More is better, but for LPIPS less" if with_lpips else "More is better"
     caption = (f"Mean over {evaluation.last.photos} photos; each number of steps begins anew from the same model. "
-               f"{better}. Seconds: adapting to one batch of photos. One colour: a picture of nothing but the training "
-               f"photos' mean colour. LPIPS: {evaluation.lpips}.")
+               f"{better}. Seconds: adapting to one batch of photos, {number(evaluation.last.set_up_s)} s of them "
+               f"before the first step. One colour: a picture of nothing but the training photos' mean colour. "
+               f"LPIPS: {evaluation.lpips}.")
     return parts.table(caption, heads, rows)
 
 
-def _score_cells(mean: PhotoScore) -> list[Cell]:
-    """Neutral, then fitted, for each figure; the headline stands out."""
+def _score_cells(mean: PhotoScore, looks: Sequence[str]) -> list[Cell]:
+    """Each look for each figure; the headline stands out."""
     cells = []
-    for name, digits in (("psnr_db", 2), ("psnr_linear_db", 2), ("ssim", 3), ("ssim_linear", 3)):
-        cells.append(Cell(number(getattr(mean.neutral, name), digits), "mark" if name == "psnr_db" else ""))
-        cells.append(Cell(number(getattr(mean.fitted, name), digits) if mean.fitted else ABSENT))
+    for _, name, digits in FIGURES:
+        for look in looks:
+            score = getattr(mean, look)
+            cells.append(Cell(number(getattr(score, name), digits) if score else ABSENT,
+                              "mark" if (name, look) == ("psnr_db", "neutral") else ""))
     return cells
 
 
@@ -171,10 +190,24 @@ def _expert_cells(before: ExpertRecord, after: ExpertRecord) -> list[Cell]:
             *[cell for old, new in pairs for cell in (Cell(number(old)), Cell(number(new)), change(old, new))]]
 
 
+def _changes(evaluation: Evaluation) -> list[str]:
+    """What commanders ask first: does it show what is new, and keep what is not?"""
+    if not evaluation.changes:
+        return []
+    rows = [("", [Cell(str(record.tto)), *[Cell(number(value)) for value in (
+        record.changed_neutral_db, record.changed_fitted_db, record.unchanged_neutral_db, record.unchanged_fitted_db)]])
+            for record in evaluation.changes]
+    heads = [[("", 1), ("Where something changed, dB", 2), ("Elsewhere, dB", 2)],
+             [("Steps", 1), *[(look, 1) for _ in range(2) for look in ("neutral", "fitted")]]]
+    first = evaluation.changes[0]
+    caption = (f"PSNR of the scored photos, pooled over pixels. The truth tells which of them the event changed: "
+               f"{100 * first.changed_share:.1f} %, in {first.photos} photos.")
+    return ["<h2>What the event changed</h2>", parts.table(caption, heads, rows)]
+
+
 def _forgetting(evaluation: Evaluation) -> list[str]:
     if not evaluation.forgetting:
         return []
-    pixels = {record.unchanged_pixels_only for record in evaluation.forgetting} == {True}
     rows = []
     for record in evaluation.forgetting:
         before, after = record.before, record.after
@@ -183,10 +216,17 @@ def _forgetting(evaluation: Evaluation) -> list[str]:
                           *_fitted_change(before, after)]))
     heads = [[("", 1), ("", 1), ("Neutral, dB", 3), ("Fitted, dB", 3)],
              [(name, 1) for name in ("Steps", "Old photos", *["before", "after", "change"] * 2)]]
-    caption = ("Old photos that the model was not adapted on, before and after it took in the new ones; a loss is "
-               "something forgotten. " + ("Only pixels in which nothing changed between the flights are scored."
-                                          if pixels else "Real changes on the ground count as losses here."))
-    return ["<h2>Forgetting</h2>", parts.table(caption, heads, rows)]
+    return ["<h2>Forgetting</h2>", parts.table(_old_photos(evaluation), heads, rows)]
+
+
+def _old_photos(evaluation: Evaluation) -> str:
+    record = evaluation.forgetting[0]
+    kind = "photos that the model was trained on" if record.trained_on else "validation photos of the first flight"
+    told = (f"Old photos ({kind}), before and after the model took in the new ones; a loss is something forgotten. "
+            f"None of them was adapted on or replayed. ")
+    if record.unchanged_pixels_only:
+        return told + "Only pixels in which nothing changed between the flights are scored."
+    return told + ("Real changes on the ground count as losses here." if evaluation.batch else "")
 
 
 def _fitted_change(before: PhotoScore, after: PhotoScore) -> list[Cell]:
@@ -206,7 +246,11 @@ def _photos(evaluation: Evaluation, strips: Mapping[str, Strip]) -> list[str]:
         return []
     return ["<h2>Photos, the worst first</h2>",
             parts.paragraph("Error maps show how far each pixel's colour is from the photo's. Grey is not scored: "
-                            "black borders left by undistortion."), _ramp(), *cards]
+                            "black borders left by undistortion." + _missing(len(finals), len(cards))), _ramp(), *cards]
+
+
+def _missing(photos: int, shown: int) -> str:
+    return f" {shown} of {photos} photos are shown here; the others lie beside this page." if shown < photos else ""
 
 
 def _photo(before: PhotoRecord, after: PhotoRecord, strip: Strip) -> str:
