@@ -160,7 +160,7 @@ def save(folder: Path, model: Model, kind: str, optimiser: Mapping[str, Tensors]
     atomic_files.make_folder(partial)
     kept = {record.id: record for record in base.manifest.experts if record.id in unchanged} if base else {}
     for record in kept.values():
-        _link(base.folder / record.file, partial / record.file)  # type: ignore[union-attr]
+        link(base.folder / record.file, partial / record.file)  # type: ignore[union-attr]
     experts = [kept.get(expert) or _save_expert(partial, model, slot, expert)
                for slot, expert in enumerate(model.field.experts)]
     shared = tensor_files.write(partial, SHARED, _shared_tensors(model))
@@ -221,7 +221,7 @@ def _machinery() -> dict[str, Any]:
     return provenance()
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """The same bytes under another name; a copy where the file system knows no such thing."""
     try:
         os.link(source, target)

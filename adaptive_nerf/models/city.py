@@ -22,7 +22,8 @@ from adaptive_nerf.models.model import Model
 from adaptive_nerf.rendering.types import Frame, Output, Quality, never_cancelled
 
 MOST_EXPERTS = 16  # kept in memory, unless one view needs more
-PIXELS_BETWEEN_PROBES = 16
+PROBES_ALONG_A_SIDE = 48
+HALF_DIAGONAL = 0.75  # of a mesh of the lattice, and a little more
 
 
 @dataclass
@@ -63,15 +64,14 @@ def experts_in_view(camera: Camera, checkpoint: Checkpoint) -> tuple[int, ...]:
     """Whose boxes are met by the camera's rays, tried on a lattice of pixels and with boxes a little larger for it."""
     frame: SceneFrame = checkpoint.scene_frame
     local = camera.in_frame(FrameName.SCENE, frame)
-    columns, rows = (np.unique(np.append(np.arange(0, size, PIXELS_BETWEEN_PROBES), size)).astype(float)
-                     for size in (camera.width, camera.height))
+    columns, rows = (np.linspace(0, size, PROBES_ALONG_A_SIDE) for size in (camera.width, camera.height))
     rays = camera_rays(local, np.stack(np.meshgrid(columns, rows), -1).reshape(-1, 2))
-    coarsest = min(camera.fx, camera.fy)
+    mesh = max(camera.width / camera.fx, camera.height / camera.fy) / (PROBES_ALONG_A_SIDE - 1)
     found = []
     for expert, box in zip(checkpoint.experts, checkpoint.manifest.regions.boxes, strict=True):
         low, high = np.array(box[:3]), np.array(box[3:])
         reach = np.linalg.norm(np.maximum(np.abs(low - local.c2w[:, 3]), np.abs(high - local.c2w[:, 3])))
-        slack = PIXELS_BETWEEN_PROBES / coarsest * (1 / local.metres_per_unit if camera.is_orthographic else reach)
+        slack = HALF_DIAGONAL * mesh * (1 / local.metres_per_unit if camera.is_orthographic else reach)
         if slab_interval(rays.origins, rays.directions, Box(low, high).grown(float(slack)))[2].any():
             found.append(expert)
     return tuple(found)

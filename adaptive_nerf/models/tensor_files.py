@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.models.manifest import FileRecord
 
 Tensors = dict[str, Tensor]
+WORDS = ("occupancy",)  # 64 bits each; all else that a model needs is float32
 
 
 def write(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> FileRecord:
@@ -48,3 +50,6 @@ def require(tensors: Tensors, shapes: Mapping[str, tuple[int, ...]], path: Path)
             raise BadData(path, "is missing", key=name, expected=f"a tensor {list(shape)}")
         if tuple(tensors[name].shape) != shape:
             raise BadData(path, f"has shape {list(tensors[name].shape)}", key=name, expected=str(list(shape)))
+        kind = torch.int64 if name in WORDS else torch.float32
+        if tensors[name].dtype != kind:
+            raise BadData(path, f"holds {tensors[name].dtype}", key=name, expected=str(kind))
