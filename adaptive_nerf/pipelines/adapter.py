@@ -26,7 +26,7 @@ from adaptive_nerf.pipelines.rates import Rates
 from adaptive_nerf.pipelines.replay import replay_pool
 from adaptive_nerf.rendering.types import never_cancelled
 
-WARM_UP_STEPS = 8
+WARM_UP_STEPS, HALVED_AFTER_STEPS = 8, 48
 ROOM_A_RAY = 48  # samples, on average
 TOUCHED_SHARE = 1e-3  # of the new photos' samples: fewer do not count as touching an expert
 PROBED_RAYS = 4096
@@ -44,6 +44,11 @@ class AdaptSettings:
     far: float = math.inf
 
 
+def rate_of_step(step: int) -> float:
+    """Share of the full rates: what is news is learned first, then the noise of few rays is let settle."""
+    return min(1.0, (step + 1) / WARM_UP_STEPS) / (1 + step / HALVED_AFTER_STEPS)
+
+
 class Adapter:
     """`old` are photos that the base was trained on, some of them, for replay."""
 
@@ -55,14 +60,14 @@ class Adapter:
         self.joint = self._begin()
         self.touched = self._touched()
         self.joint.optimiser.active = torch.tensor([float(expert in self.touched) for expert in base.field.experts])
+        self._hold_the_rest()
         everything, places = self.joint.store, range(len(new), len(new) + len(self._old))
         units = base.scene_frame.metres_per_unit
         self.replayed = replay_pool(base.field, everything, places, self.looks, settings.seed, units)
         self.steps = 0
 
     def step(self) -> Taken:
-        warm = min(1.0, (self.steps + 1) / WARM_UP_STEPS)
-        taken = self.joint.learn(self._draw(), self.settings.rates.scaled(warm))
+        taken = self.joint.learn(self._draw(), self.settings.rates.scaled(rate_of_step(self.steps)))
         self.steps += 1
         return taken
 
@@ -104,7 +109,7 @@ class Adapter:
     def _first_guess(self, appearance: Appearance) -> Tensor:
         """Exposures of the new photos, from the first look: steps then change the place, not its brightness."""
         values = appearance.values.clone()
-        if appearance.kind != "affine":
+        if appearance.kind != "affine" or not self.settings.rates.appearance:
             return values
         scale, offset = appearance.neutral[:3] + 1, appearance.neutral[3:]
         for row, look in zip(appearance.rows([photo.photo.photo_id for photo in self.new]), self.looks, strict=True):
@@ -125,8 +130,21 @@ class Adapter:
         return tuple(expert for expert, share in zip(self.base.field.experts, shares.tolist(), strict=True)
                      if share > TOUCHED_SHARE)
 
+    def _hold_the_rest(self) -> None:
+        """Untouched experts keep their cells, and photos that the base knows keep their looks, though replayed."""
+        occupancy, base = self.joint.field.grids.occupancy, self.base
+        for slot, expert in enumerate(base.field.experts):
+            if expert not in self.touched:
+                words = slice(*occupancy.first_words[slot:slot + 2])
+                occupancy.words[words] = base.field.grids.occupancy.words[words]
+        looks = self.joint.appearance
+        held = set(base.appearance.photo_ids) - {photo.photo.photo_id for photo in self.new}
+        free = torch.tensor([[photo_id not in held] for photo_id in looks.photo_ids], device=looks.values.device)
+        looks.values.register_hook(lambda gradient: torch.where(free, gradient, 0.0))
+
     def _draw(self) -> RayBatch:
-        """Rays of the new photos, and of old ones where the new ones do not see."""
+        """Rays of the new photos, and of old ones where the new ones do not see; mixed, for where samples have no room
+        it is the last rays that go without."""
         n_old = round(self.settings.rays * self.settings.replay) if len(self.replayed) else 0
         parts = []
         for purpose, pool, count in (("new", self.joint.pool, self.settings.rays - n_old),
@@ -134,4 +152,6 @@ class Adapter:
             if count:
                 key = draws.stream(self.settings.seed, f"adapt {purpose}", self.steps)
                 parts.append(pool[draws.below(key, torch.arange(count), len(pool))].long())
-        return self.joint.store.rays(torch.cat(parts))
+        pixels = torch.cat(parts)
+        key = draws.stream(self.settings.seed, "adapt order", self.steps)
+        return self.joint.store.rays(pixels[draws.uniform(key, torch.arange(len(pixels))).argsort(stable=True)])
