@@ -13,7 +13,8 @@ from PIL import Image
 
 from adaptive_nerf.common.errors import BadInput
 from adaptive_nerf.data.colmap import ColmapCamera
-from adaptive_nerf.data.valid_borders import mask_png, undistorted_valid
+from adaptive_nerf.data.lens_borders import undistorted_valid
+from adaptive_nerf.data.valid_borders import mask_png
 
 DEFAULT_JPEG_QUALITY = 95
 
