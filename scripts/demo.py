@@ -1,26 +1,32 @@
 #!/usr/bin/env python3
-"""Makes a town and its second flight after an event, prepares both, partitions the scene, and draws it.
+"""The whole system on a made town: a survey, a collapse, a second flight; trained, viewed, adapted, scored over Kafka.
 
-What is there already is kept: the second run starts at once. Start afresh with `rm -r data/town`.
+Everything runs on this machine and nothing is fetched: the broker is a built-in one. What is there already is kept, so
+the second run starts at once. Afresh: rm -r data/town logs/example logs/demo-*
 """
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import _launch
 
+from adaptive_nerf.client.demo_commands import exit_code_of, require
+from adaptive_nerf.client.demo_jobs import Jobs
+from adaptive_nerf.client.demo_lines import stage, tell
+from adaptive_nerf.client.demo_service import Service
+from adaptive_nerf.client.demo_story import ending, open_page, train_adapt_eval
+from adaptive_nerf.client.interrupts import other_signals_interrupt, wait_for_interrupt
 from adaptive_nerf.common.command_line import parser, run
-from adaptive_nerf.common.errors import Failure
-from adaptive_nerf.common.say import say
 
+EXAMPLES = """\
+  ./scripts/demo.py                       until Ctrl-C, which ends all that it started
+  ./scripts/demo.py --no_wait             ends when all is done"""
 TOWN = Path("data/town")
 SCENE = TOWN / "out" / "prepared"
 PARTITION = "g22_grid_bm105_ss20"
 PICTURES = TOWN / "pictures"
 
-STAGES = (  # what, the output that says it is done, the command
+STEPS = (  # what, the output that says it is done, the command
     ("a town, and a flight after a collapse", TOWN / "model", f"make_town.py --output {TOWN} --event collapse"),
     ("the scene: frames, scale, train and val", SCENE,
      f"prepare_dataset.py --data_path {TOWN} --output_path {SCENE} --val_split 0.25 --ecef_to_enu"),
@@ -36,24 +42,36 @@ STAGES = (  # what, the output that says it is done, the command
 
 
 def main() -> None:
-    parser(__doc__).parse_args()
-    for what, done_when, command in STAGES:
-        start = time.monotonic()
-        if not (_launch.CLONE / done_when).exists():
-            call(command)
-            say(f"{what}: {time.monotonic() - start:.1f} s")
-        else:
-            say(f"{what}: there already ({done_when})")
-    call(f"inspect_scene.py --data_path {SCENE} --partition {PARTITION}")
-    say(f"\nphotos: {TOWN}/images and {TOWN}/event/images\nmaps:   {PICTURES}")
+    flags = parser(__doc__, EXAMPLES)
+    flags.add_argument("--no_wait", action="store_true", help="end when all is done, instead of with Ctrl-C")
+    flags.add_argument("--home", type=Path, default=_launch.CLONE, metavar="DIR",
+                       help="a folder with configs/, in which data/ and logs/ are made")
+    given = flags.parse_args()
+    other_signals_interrupt()
+    began = time.monotonic()
+    home = given.home.resolve()
+    prepare(home, service := Service(home, _launch.CLONE / "mediator.py"))
+    with service.running() as way:
+        jobs = Jobs(way, home, service.state)
+        page = open_page(jobs)
+        train_adapt_eval(jobs)
+        tell(ending(jobs, page, {"photos": TOWN / "event" / "images", "maps": PICTURES}, time.monotonic() - began))
+        if not given.no_wait:
+            wait_for_interrupt()
+    tell("ended; no process is left")
 
 
-def call(command: str) -> None:
-    script, *flags = command.split()
-    path = Path(__file__).parent / script
-    code = subprocess.run([sys.executable, str(path), *flags], cwd=_launch.CLONE, check=False).returncode
-    if code:
-        raise Failure(f"the demo stopped at: ./scripts/{command}")
+def prepare(home: Path, service: Service) -> None:
+    where = Path(__file__).parent, home, service.said
+    with stage("this machine") as now:
+        if exit_code_of("doctor.py", *where, now):
+            now.note = "something is wrong; ./scripts/doctor.py tells what"
+    for what, done_when, command in STEPS:
+        with stage(what) as now:
+            if (home / done_when).exists():
+                now.note = f"there already ({done_when})"
+            else:
+                require(command, *where, now)
 
 
 if __name__ == "__main__":

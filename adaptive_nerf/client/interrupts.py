@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -19,3 +19,15 @@ def interrupt_deferred() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if came:
         raise KeyboardInterrupt
+
+
+def other_signals_interrupt() -> None:
+    """SIGTERM and the loss of the terminal end us as Ctrl-C does, so that what we started is ended too."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
+def wait_for_interrupt() -> None:
+    with suppress(KeyboardInterrupt):
+        while True:
+            signal.pause()
