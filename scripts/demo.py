@@ -64,7 +64,9 @@ def main() -> None:
 def prepare(home: Path, service: Service) -> None:
     where = Path(__file__).parent, home, service.said
     with stage("this machine") as now:
-        if exit_code_of("doctor.py", *where, now):
+        if (home / SCENE).exists():
+            now.note = "looked at before; again: ./scripts/doctor.py"
+        elif exit_code_of("doctor.py", *where, now):
             now.note = "something is wrong; ./scripts/doctor.py tells what"
     for what, done_when, command in STEPS:
         with stage(what) as now:
