@@ -22,7 +22,7 @@ import torch
 from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadData, BadInput, OutputExists
 from adaptive_nerf.common.provenance import provenance
-from adaptive_nerf.engine.samples import Regions
+from adaptive_nerf.engine.samples import Occupancy, Regions
 from adaptive_nerf.geometry.frames import SceneFrame
 from adaptive_nerf.models import manifest, tensor_files
 from adaptive_nerf.models.appearance import Appearance
@@ -82,16 +82,17 @@ class Checkpoint:
             raise BadInput(f"{self.folder} has no expert {missing[0] if missing else 'that was asked for'}; "
                            f"it has {', '.join(map(str, self.experts))}")
         shape, regions = self.architecture, self.regions(experts)
-        grids = OccupancyGrids.full(regions, self.manifest.regions.cell)
+        occupancy = Occupancy.full(regions, self.manifest.regions.cell)
         there = {} if held is None else {expert: expert_tensors(held, slot)
                                          for slot, expert in enumerate(held.field.experts)}
-        parts = [_moved(there.get(record.id) or self._expert(record, slot, shape, grids), device)
+        parts = [_moved(there.get(record.id) or self._expert(record, shape, _words(occupancy, slot)), device)
                  for slot, record in enumerate(records)]
         shared = _moved(self._shared(shape), device)
         heads = shared["head"][None] if shape.head == "shared" else torch.stack([part["head"] for part in parts])
         parameters = FieldParameters(torch.stack([part["table"] for part in parts]),
                                      torch.stack([part["trunk"] for part in parts]), heads, shared["background"][None])
-        grids = OccupancyGrids.of_bits(grids, torch.cat([part["occupancy"] for part in parts]))
+        bits = torch.cat([part["occupancy"] for part in parts])
+        grids = OccupancyGrids.of_bits(regions, replace(occupancy, words=bits))
         field = Field(shape, tuple(record.id for record in records), regions, grids, parameters,
                       self.manifest.regions.step)
         appearance = Appearance(shape.appearance, tuple(self.manifest.photo_ids), shared["appearance"],
@@ -116,12 +117,11 @@ class Checkpoint:
         tensor_files.require(found, needed, self.folder / SHARED)
         return found
 
-    def _expert(self, record: ExpertRecord, slot: int, shape: Architecture, grids: OccupancyGrids) -> Tensors:
+    def _expert(self, record: ExpertRecord, shape: Architecture, words: slice) -> Tensors:
         found = tensor_files.read(self.folder, record)
-        first, last = grids.occupancy.first_words[slot:slot + 2]
         needed: dict[str, tuple[int, ...]] = {
             "table": (shape.grid.rows, shape.features), "trunk": (shape.trunk.network.n_weights,),
-            "occupancy": (last - first,)}
+            "occupancy": (words.stop - words.start,)}
         if shape.head == "own":
             needed["head"] = (shape.colour_head.n_weights,)
         tensor_files.require(found, needed, self.folder / record.file)
@@ -172,6 +172,10 @@ def save(folder: Path, model: Model, kind: str, optimiser: Mapping[str, Tensors]
     return open_checkpoint(folder)
 
 
+def _words(occupancy: Occupancy, slot: int) -> slice:
+    return slice(*occupancy.first_words[slot:slot + 2])
+
+
 def _moved(tensors: Tensors, device: torch.device | str) -> Tensors:
     return {name: value.to(device) for name, value in tensors.items()}
 
@@ -179,9 +183,8 @@ def _moved(tensors: Tensors, device: torch.device | str) -> Tensors:
 def expert_tensors(model: Model, slot: int) -> Tensors:
     """What an expert's file holds."""
     field = model.field
-    words = slice(*field.grids.occupancy.first_words[slot:slot + 2])
     tensors = {"table": field.parameters.tables[slot], "trunk": field.parameters.trunks[slot],
-               "occupancy": field.grids.occupancy.words[words]}
+               "occupancy": field.grids.occupancy.words[_words(field.grids.occupancy, slot)]}
     if field.architecture.head == "own":
         tensors["head"] = field.parameters.heads[slot]
     return tensors

@@ -20,6 +20,7 @@ from adaptive_nerf.engine.samples import BLOCK, Occupancy, Regions, Samples
 THRESHOLD, START = 0.3, 0.6
 CELLS_ALONG_LONGEST_SIDE = 512
 WORD = BLOCK**3
+CELLS_AT_ONCE = 1 << 20  # whole words; what was read is still in the cache when it is written
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class OccupancyGrids:
         return cls(regions, occupancy, start)
 
     @classmethod
-    def of_bits(cls, shape: OccupancyGrids, words: Tensor) -> OccupancyGrids:
-        """With the bits [n_words] that were saved; the maxima are where a cell starts, or 0."""
-        bits = np.unpackbits(words.cpu().numpy().view(np.uint8), bitorder="little")
-        maxima = torch.from_numpy(bits * np.uint8(round(START * 255))).to(words.device)
-        return cls(shape.regions, replace(shape.occupancy, words=words), maxima)
+    def of_bits(cls, regions: Regions, occupancy: Occupancy) -> OccupancyGrids:
+        """With the bits that were saved; the maxima are where a cell starts, or 0."""
+        words = occupancy.words
+        maxima = torch.from_numpy(np.unpackbits(words.cpu().numpy().view(np.uint8), bitorder="little"))
+        return cls(regions, occupancy, maxima.mul_(round(START * 255)).to(words.device))
 
     @property
     def share(self) -> float:
@@ -80,14 +81,11 @@ class OccupancyGrids:
 
         Only of some slots, where those are named: what nobody looks at would decay to nothing.
         """
-        kept = torch.arange(256, dtype=torch.float32).mul(decay).floor().to(torch.uint8).to(self.maxima.device)
         for slot in range(len(self.occupancy.blocks)) if slots is None else slots:
             first, last = self.occupancy.first_words[slot:slot + 2]
-            maxima = self.maxima[first * WORD:last * WORD]
-            bits = np.packbits((maxima > int(THRESHOLD * 255)).cpu().numpy(), bitorder="little").view(np.int64)
-            maxima.copy_(kept[maxima.int()])
-            words = torch.from_numpy(bits).to(maxima.device).view(self.occupancy.blocks[slot])
-            self.occupancy.words[first:last] = grown(words).flatten()
+            parts = self.maxima[first * WORD:last * WORD].split(CELLS_AT_ONCE)
+            words = torch.cat([_above_and_faded(maxima, decay) for maxima in parts])
+            self.occupancy.words[first:last] = grown(words.view(self.occupancy.blocks[slot])).flatten()
         if floor is not None:
             self.occupancy.words.bitwise_or_(floor)
 
@@ -102,6 +100,15 @@ class OccupancyGrids:
     def copied(self) -> OccupancyGrids:
         return replace(self, occupancy=replace(self.occupancy, words=self.occupancy.words.clone()),
                        maxima=self.maxima.clone())
+
+
+def _above_and_faded(maxima: Tensor, decay: float) -> Tensor:
+    """Bits of the maxima [n] above the threshold -> [n / 64] words; the maxima then decay, rounded down."""
+    if not maxima.any():
+        return torch.zeros(len(maxima) // WORD, dtype=torch.int64, device=maxima.device)
+    bits = np.packbits((maxima > int(THRESHOLD * 255)).cpu().numpy(), bitorder="little").view(np.int64)
+    maxima.copy_(maxima.float().mul_(decay))
+    return torch.from_numpy(bits).to(maxima.device)
 
 
 def grown(words: Tensor) -> Tensor:

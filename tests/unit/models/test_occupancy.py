@@ -143,7 +143,7 @@ def test_saved_bits_come_back_as_maxima_that_give_them_again(grids):
     cells[5, 6, 7] = True
     words = torch.zeros_like(grids.occupancy.words)
     words[:grids.occupancy.first_words[1]] = words_of(cells).flatten()
-    restored = OccupancyGrids.of_bits(grids, words)
+    restored = OccupancyGrids.of_bits(grids.regions, replace(grids.occupancy, words=words))
     assert torch.equal(restored.occupancy.words, words)
     assert restored.maxima.nonzero()[:, 0].tolist() == [place_of(grids, (0, 5, 6, 7))]
     restored.rebuild(1.0)
