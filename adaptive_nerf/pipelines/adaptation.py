@@ -7,20 +7,23 @@ touch are written anew.
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
+from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.common.run_progress import Result, Run, StopRequested
 from adaptive_nerf.data.ray_store import LoadedPhoto
 from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.jobs.spec import Adapt, Eval
-from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint, save
+from adaptive_nerf.models.checkpoint import Checkpoint, link, open_checkpoint, save
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.pipelines.adapter import Adapter, AdaptSettings
+from adaptive_nerf.pipelines.joint import Taken
 from adaptive_nerf.pipelines.opening import (
     checkpoint_of,
     device_of,
@@ -33,6 +36,7 @@ from adaptive_nerf.pipelines.patience import Patience
 from adaptive_nerf.pipelines.rates import rates_of
 from adaptive_nerf.pipelines.trackers import Tracker
 from adaptive_nerf.pipelines.training_start import near_m
+from adaptive_nerf.rendering.types import RenderCancelled
 
 OLD_PHOTOS = 32  # in memory, for replay
 Item = TypeVar("Item")
@@ -42,9 +46,13 @@ def adapt(run: Run[Adapt]) -> Result:
     set_up_arithmetic(run)
     scene = scene_of(run)
     base, model = base_of(run, scene)
+    _require_look(run.spec, base)
     new = photos_to_absorb(run, scene)
     with Tracker(run.out, warn=run.progress.warn) as tracker:
-        adapter = Adapter(model, new, old_photos(run, scene), settings_of(run.spec, scene), run.stop_requested)
+        try:
+            adapter = Adapter(model, new, old_photos(run, scene), settings_of(run.spec, scene), run.stop_requested)
+        except RenderCancelled as error:
+            raise StopRequested("stopped before the first step") from error
         return Adaptation(run, base, adapter, tracker).go_on()
 
 
@@ -54,20 +62,20 @@ class Adaptation:
     base: Checkpoint
     adapter: Adapter
     tracker: Tracker
+    patience: Patience = field(default_factory=Patience)
 
     def go_on(self) -> Result:
         spec, store = self.run.spec, CheckpointStore.of_job(self.run.out)
         _keep_base(store, self.base)
-        patience, began, taken = Patience(), time.monotonic(), None
-        steps = max(spec.tto)
-        rates = self.adapter.settings.rates
+        began, taken, steps = time.monotonic(), None, max(spec.tto)
         while not self._finished(steps, time.monotonic() - began):
             if self.run.stop_requested():
                 self._save(store)
                 raise StopRequested("stopped on request; a checkpoint was written",
                                     self._result(time.monotonic() - began, math.nan))
-            taken = self.adapter.step()
-            patience.look_at(taken.loss, self.adapter.steps, rates)
+            taken = self._step()
+            if taken is None:
+                continue
             self.tracker.scalars(self.adapter.steps, {"adapt/loss": taken.loss, "adapt/psnr_db": taken.psnr_db})
             done, of = (time.monotonic() - began, spec.seconds) if spec.seconds else (self.adapter.steps, steps)
             self.run.progress.step(done, of, {"loss": taken.loss, "train_psnr_db": taken.psnr_db})
@@ -77,6 +85,16 @@ class Adaptation:
         self._save(store)
         return self._result(took_s, taken.psnr_db if taken else math.nan)
 
+    def _step(self) -> Taken | None:
+        """None where memory ran out: the step is taken again, with less."""
+        try:
+            taken = self.adapter.step()
+        except (MemoryError, RuntimeError) as error:
+            self.patience.make_do_with_less(error, self.adapter.joint)
+            return None
+        self.patience.look_at(taken.loss, self.adapter.steps, self.adapter.settings.rates)
+        return taken
+
     def _finished(self, steps: int, took_s: float) -> bool:
         return took_s >= self.run.spec.seconds if self.run.spec.seconds else self.adapter.steps >= steps
 
@@ -85,7 +103,8 @@ class Adaptation:
 
     def _result(self, took_s: float, psnr_db: float) -> Result:
         told = {"steps": float(self.adapter.steps), "seconds": round(took_s, 2),
-                "touched_experts": float(len(self.adapter.touched)), "psnr_db": psnr_db}
+                "touched_experts": float(len(self.adapter.touched)), "psnr_db": psnr_db,
+                "skipped_steps": float(self.patience.skipped)}
         place = CheckpointStore.of_job(self.run.out).pointed("last")
         artifacts = (str(place.relative_to(self.run.out)),) if place else ()
         return Result(artifacts, {name: value for name, value in told.items() if math.isfinite(value)})
@@ -94,24 +113,35 @@ class Adaptation:
 def save_version(store: CheckpointStore, adapter: Adapter, base: Checkpoint, batch: str) -> Checkpoint:
     """The model as it stands, as `last` and `best`; untouched experts are links to the base's files."""
     place = store.place(base.manifest.step + adapter.steps)
-    if place.exists():
-        return open_checkpoint(place)
-    model = adapter.model(batch, base.digest)
-    untouched = [expert for expert in model.field.experts if expert not in adapter.touched]
-    saved = save(place, model, "adapt", base=base, unchanged=untouched)
+    if place.exists():  # of an attempt before this one: each step is a function of its number alone
+        saved = open_checkpoint(place)
+    else:
+        model = adapter.model(batch, base.digest)
+        untouched = [expert for expert in model.field.experts if expert not in adapter.touched]
+        saved = save(place, model, "adapt", base=base, unchanged=untouched)
     for name in ("last", "best"):
         store.point(name, place)
     return saved
 
 
 def base_of(run: Run[Adapt] | Run[Eval], scene: Scene) -> tuple[Checkpoint, Model]:
-    base = checkpoint_of(run, scene)
-    model = base.load(device=device_of(run.spec))
-    margin = run.spec.boundary_margin
-    regions = model.field.regions
-    regions = replace(regions, routing=run.spec.routing,
-                      margin=regions.margin if margin is None else min(max(1.0, margin), regions.margin))
-    return base, replace(model, field=replace(model.field, regions=regions))
+    """The checkpoint, and its model blended as the job says; what it says nothing of stays."""
+    base, spec = checkpoint_of(run, scene), run.spec
+    model = base.load(device=device_of(spec))
+    old = model.field
+    told: dict[str, Any] = {"routing": spec.routing} if "routing" in spec.model_fields_set else {}
+    if spec.boundary_margin is not None:
+        told["margin"] = min(max(1.0, spec.boundary_margin), old.regions.margin)
+    regions = replace(old.regions, **told)
+    return base, replace(model, field=replace(old, regions=regions, grids=replace(old.grids, regions=regions)))
+
+
+def _require_look(spec: Adapt, base: Checkpoint) -> None:
+    """How photos look is the checkpoint's to say; `none` leaves the new ones in the neutral look."""
+    stored = base.architecture.appearance
+    if "appearance" in spec.model_fields_set and spec.appearance not in ("none", stored):
+        raise BadData(base.folder, f"has {stored}, the job says {spec.appearance}", key="appearance",
+                      expected="the same, or none")
 
 
 def photos_to_absorb(run: Run[Adapt] | Run[Eval], scene: Scene) -> list[LoadedPhoto]:
@@ -139,14 +169,19 @@ def settings_of(spec: Adapt | Eval, scene: Scene) -> AdaptSettings:
     units = scene.frame.metres_per_unit
     rays = spec.support_rays if isinstance(spec, Eval) or spec.rays is None else min(spec.rays, spec.support_rays)
     samples = 65_536 if isinstance(spec, Eval) else spec.samples
-    return AdaptSettings(rates_of(spec), rays, spec.replay, spec.seed, spec.optimizer, samples,
+    rates = rates_of(spec)
+    if isinstance(spec, Adapt) and spec.appearance == "none":
+        rates = replace(rates, appearance=0.0)
+    return AdaptSettings(rates, rays, spec.replay, spec.seed, spec.optimizer, samples,
                          near_m(spec, scene) / units, math.inf if spec.far is None else spec.far / units)
 
 
 def _keep_base(store: CheckpointStore, base: Checkpoint) -> None:
-    """The state before, beside the new one: the way back."""
+    """The state before, beside the new one, link by link: the way back has the digest that the lineage tells."""
     place = store.place(base.manifest.step)
     if not place.exists():
-        model = base.load()
-        save(place, replace(model, lineage=model.lineage), base.manifest.kind, base=base, unchanged=base.experts)
+        partial = atomic_files.partial_folder(place)
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(base.folder, partial, copy_function=link)
+        atomic_files.publish_folder(partial, place)
         store.point("last", place)

@@ -35,23 +35,28 @@ def replay_pool(field: Field, store: RayStore, old: Sequence[int], looks: Sequen
         return everything
     index = torch.arange(min(CANDIDATES, len(everything)))
     pixels = everything[draws.below(draws.stream(seed, "replay"), index, len(everything))].long()
-    places = surface_points(field, store, pixels)
+    pixels, places = surface_points(field, store, pixels)
     seen = seen_by(places, looks, metres_per_unit)
     return pixels[~torch.from_numpy(seen)]
 
 
 @torch.no_grad()
-def surface_points(field: Field, store: RayStore, pixels: Tensor) -> Floats:
-    """Where the rays of pixels meet a surface, in scene units, NaN where they meet none. [n] -> [n, 3]"""
-    found = []
+def surface_points(field: Field, store: RayStore, pixels: Tensor) -> tuple[Tensor, Floats]:
+    """Where the rays of pixels meet a surface, in scene units, NaN where they meet none. [n] -> [m], [m, 3]
+
+    Rays that find no room for their samples are left out: nothing is known of where they lead.
+    """
+    kept, found = [], []
     for chunk in pixels.split(CHUNK):
         batch = store.rays(chunk)
         rays = Rays(batch.origins.to(field.parameters.device), batch.directions.to(field.parameters.device))
         samples = field.march(rays, len(chunk) * ROOM_A_RAY)
         seen = radiance(field, rays, samples, field.encode(samples))
         t = distances(samples, seen.composited, field.step)
-        found.append((rays.origins + t[:, None] * rays.directions).cpu().double())
-    return torch.cat(found).numpy()
+        marched = (~samples.dropped & (samples.following < 0)).cpu()
+        kept.append(chunk[marched])
+        found.append((rays.origins + t[:, None] * rays.directions).cpu().double()[marched])
+    return torch.cat(kept), torch.cat(found).numpy()
 
 
 def seen_by(places: Floats, looks: Sequence[FirstLook], metres_per_unit: float) -> npt.NDArray[np.bool_]:
@@ -64,9 +69,10 @@ def seen_by(places: Floats, looks: Sequence[FirstLook], metres_per_unit: float) 
             at, far_m = camera.project(places)
             column, row = np.floor(np.nan_to_num(at, nan=-1)).astype(int).T
             inside = (far_m > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
+        picture = np.zeros(len(places), bool)
+        across, down = (at[inside] * [valid.shape[1] / camera.width, valid.shape[0] / camera.height]).astype(int).T
+        picture[inside] = valid[down, across]
         column, row = np.where(inside, column, 0), np.where(inside, row, 0)
-        picture = valid[(row + 0.5).astype(int) * valid.shape[0] // camera.height,
-                        (column + 0.5).astype(int) * valid.shape[1] // camera.width]
         nearest_m = np.nan_to_num(depth_m[row, column], nan=np.inf) if depth_m is not None else np.inf
         seen |= inside & picture & (far_m <= nearest_m * (1 + SLACK_SHARE) + SLACK_M)
     return seen
