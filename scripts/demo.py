@@ -14,8 +14,8 @@ from adaptive_nerf.client.demo_commands import exit_code_of, require
 from adaptive_nerf.client.demo_jobs import Jobs
 from adaptive_nerf.client.demo_lines import stage, tell
 from adaptive_nerf.client.demo_service import Service
-from adaptive_nerf.client.demo_story import ending, open_page, train_adapt_eval
-from adaptive_nerf.client.interrupts import other_signals_interrupt, wait_for_interrupt
+from adaptive_nerf.client.demo_story import ending, open_page, stay_until_interrupted, train_adapt_eval
+from adaptive_nerf.client.interrupts import other_signals_interrupt
 from adaptive_nerf.common.command_line import parser, run
 
 EXAMPLES = """\
@@ -57,7 +57,7 @@ def main() -> None:
         train_adapt_eval(jobs)
         tell(ending(jobs, page, {"photos": TOWN / "event" / "images", "maps": PICTURES}, time.monotonic() - began))
         if not given.no_wait:
-            wait_for_interrupt()
+            stay_until_interrupted()
     tell("ended; no process is left")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shutil
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from adaptive_nerf.common.errors import AdaptiveNerfError, BadUsage, Failure
 from adaptive_nerf.jobs.control import ask
 from adaptive_nerf.jobs.settings import Topics
 from kafka_utils.node import free_port
+from kafka_utils.processes import end, identify
 from kafka_utils.settings import client_settings
 
 TOPIC = "nerfConfigs"
@@ -53,13 +53,30 @@ class Service:
     def running(self) -> Iterator[Way]:
         """The way to it."""
         with _alone(self.state):
-            _end_earlier(self.state)
-            process = self._start()
-            try:
-                yield self._way(process)
-            finally:
-                _stop(process)
-            shutil.rmtree(self.state)  # no job is left; a training that was stopped goes on from its checkpoint
+            self._end_earlier()
+            with self._started() as way:
+                yield way
+
+    @contextlib.contextmanager
+    def _started(self) -> Iterator[Way]:
+        process = self._start()
+        try:
+            yield self._way(process)
+        finally:
+            _stop(process)
+            _forget(self.state)
+
+    def _end_earlier(self) -> None:
+        """What a demo left that was killed. Where its mediator was killed too, a new one ends the jobs."""
+        pid = _status(self.state).get("pid")
+        mediator = identify(pid) if isinstance(pid, int) else None
+        if mediator is not None:
+            if not end(mediator, signal.SIGTERM, STOP_S):
+                raise Failure(f"the mediator of an earlier demo does not end; end it with: kill -9 {pid}")
+            _forget(self.state)
+        elif any(self.state.iterdir()):
+            with self._started():
+                pass
 
     def _start(self) -> subprocess.Popen[bytes]:
         make_folder(self.logs)
@@ -95,17 +112,6 @@ def _alone(state: Path) -> Iterator[None]:
         yield
 
 
-def _end_earlier(state: Path) -> None:
-    """The service of a demo that was killed."""
-    pid = _status(state).get("pid")
-    if not isinstance(pid, int):
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    if not _within(STOP_S, lambda: not _status(state)):
-        raise Failure(f"the mediator of an earlier demo does not end; end it with: kill -9 {pid}")
-
-
 def _status(state: Path) -> dict[str, object]:
     """Nothing while nobody answers."""
     try:
@@ -124,6 +130,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
         raise Failure("the service did not end in time and was killed; run the demo again to end what is left of its "
                       "jobs") from error
+
+
+def _forget(state: Path) -> None:
+    """No job is left, and what was stopped can be sent again: a training then goes on from its checkpoint."""
+    shutil.rmtree(state)
+    make_folder(state)
 
 
 def _within(seconds: float, condition: Callable[[], bool]) -> bool:

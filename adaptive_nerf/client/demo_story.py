@@ -8,6 +8,7 @@ from pathlib import Path
 
 from adaptive_nerf.client.demo_jobs import Jobs, is_done, metrics_of
 from adaptive_nerf.client.demo_lines import stage, tell
+from adaptive_nerf.client.interrupts import wait_for_interrupt
 from adaptive_nerf.client.plain_text import duration
 from adaptive_nerf.common.errors import AdaptiveNerfError
 from kafka_utils.node import free_port
@@ -67,8 +68,14 @@ def ending(jobs: Jobs, page: str, pictures: Mapping[str, Path], took_s: float) -
         *(f"{name:<9} {jobs.home / folder}" for name, folder in pictures.items()),
         *([f"page      {page}", "          tab Adapt: choose event, Start, and see it change; then Compare"]
           if page else []),
-        f"all of it took {duration(took_s)}; Ctrl-C ends the page and the service"]
+        f"all of it took {duration(took_s)}"]
     return "\n".join(lines)
+
+
+def stay_until_interrupted() -> None:
+    tell("\nCtrl-C ends the page and the service")
+    wait_for_interrupt()
+    tell()
 
 
 def _db(told: Mapping[str, float], name: str) -> str:
