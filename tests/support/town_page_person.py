@@ -66,9 +66,15 @@ class Person:
         return self.tab.settled_picture()
 
     def sees_other_than(self, former: np.ndarray, what: str, region: slice = slice(0, 640)) -> np.ndarray:
-        """The window, when its left part, away from the panel, has become another."""
+        """The window, when its left part, away from the panel, has become another and is sharp."""
         wait_until(lambda: gap(self.tab.picture()[150:, region], former[150:, region]) > 4, what, 60, 0.3)
+        self.looks()  # by now the line at the top speaks of the new picture
+        self.wait_until_sharp()
         return self.looks()
+
+    def sees_again(self, former: np.ndarray, what: str, region: slice = slice(0, 640)) -> None:
+        """The left part of the window becomes what it was: coarse at first, then as fine."""
+        wait_until(lambda: gap(self.tab.picture()[150:, region], former[150:, region]) < 3, what, 60, 0.3)
 
     def downloads(self, button: str) -> Download:
         with self.page.expect_download(timeout=PATIENCE_MS) as download:
