@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from adaptive_nerf.engine.samples import Regions
+from adaptive_nerf.geometry.boxes import Box, slab_interval
 from adaptive_nerf.geometry.cameras import look_at
 from adaptive_nerf.geometry.frames import FrameName
+from adaptive_nerf.geometry.rays import camera_rays
 from adaptive_nerf.models.checkpoint import Checkpoint, save
 from adaptive_nerf.models.city import City, experts_in_view
 from adaptive_nerf.rendering.types import Output, Quality, RenderCancelled
@@ -72,6 +75,18 @@ def test_what_has_a_sample_on_any_ray_is_in_view(city):
     for camera in views():
         seen = set(np.unique(whole.render(camera, ALL).expert_id)) - {-1}
         assert seen <= set(experts_in_view(camera, city))
+
+
+def test_not_even_a_speck_between_the_probes_is_missed(tmp_path):
+    camera = camera_over(width=300, height=200)
+    rays = camera_rays(camera)
+    for place in range(40):
+        y, z = np.random.default_rng(place).uniform(-0.6, 0.6, 2)
+        speck = (0.0, y, z, 0.02, y + 0.011, z + 0.011)
+        regions = Regions.of([(-0.25, -1.0, -1.0, 0.25, -0.9, 1.0), speck])
+        checkpoint = save(tmp_path / str(place), tiny_model(random_field(regions)), "train")
+        assert slab_interval(rays.origins, rays.directions, Box(np.array(speck[:3]), np.array(speck[3:])))[2].any()
+        assert 1 in experts_in_view(camera, checkpoint)
 
 
 def test_only_what_is_seen_is_read(city, reads):

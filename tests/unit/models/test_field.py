@@ -197,6 +197,15 @@ def test_without_a_background_there_is_black_behind_the_boxes():
     assert seen(random_field(background_width=0), rays).colours.tolist() == [[0, 0, 0]]
 
 
+def test_the_background_shows_as_far_as_the_boxes_let_it_through():
+    field, rays = random_field(density_bias=0.5), straight_across()
+    black = replace(field, architecture=replace(field.architecture, background_width=0))
+    found, alone = seen(field, rays), seen(black, rays)
+    assert ((found.opacity > 0.2) & (found.opacity < 0.8)).all()
+    let_through = (1 - found.opacity[:, None]) * background(field, rays)
+    torch.testing.assert_close(found.colours, alone.colours + let_through)
+
+
 def largest_jump(field: Field) -> float:
     """Between neighbouring rays on a line over the border of two experts."""
     line = torch.linspace(-0.8, 0.8, 1601)

@@ -267,3 +267,18 @@ def test_the_look_of_a_photo_colours_the_picture():
     expected = np.clip(plain.rgb * (1 + look[:3].numpy()) + look[3:].numpy(), 0, 1)
     np.testing.assert_allclose(coloured.rgb, expected, atol=1e-6)
     np.testing.assert_array_equal(coloured.depth_m, plain.depth_m)
+
+
+def test_a_thin_veil_does_not_pull_the_surface_towards_what_is_behind_it():
+    def veil_and_ground(places):
+        return torch.where((places[:, 0] > -0.1) & (places[:, 0] < -0.08), 46.0, 0.0) + ground_at(0.2)(places)
+    depth_m = mixture_of(known_field(veil_and_ground, step=0.002)).render(map_camera(8, 8, 0.3), ALL).depth_m
+    np.testing.assert_allclose(depth_m / FRAME.metres_per_unit, 0.91, atol=0.012)
+
+
+def test_roofs_are_flat_up_to_their_edges():
+    def roof_and_ground(places):
+        return torch.where((places[:, 0] > 0.2) | ((places[:, 0] > -0.1) & (places[:, 1] < 0.01)), 2000.0, 0.0)
+    frame = mixture_of(known_field(roof_and_ground, step=0.004)).render(map_camera(16, 16, 0.3), ALL)
+    assert len(np.unique(np.round(frame.depth_m / FRAME.metres_per_unit, 1))) == 2
+    np.testing.assert_allclose(frame.normal, np.broadcast_to([0.0, 0, 1], frame.normal.shape), atol=0.05)
