@@ -1,0 +1,162 @@
+"""The demo in small, as a newcomer sees it: its lines, its page in a browser, its report, and nothing left behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adaptive_nerf.jobs.control import ask
+from adaptive_nerf.models.checkpoint_store import CheckpointStore
+from tests.browser.conftest import browser, open_tab  # noqa: F401
+from tests.support.browser import CANVAS
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+SMALL = {
+    "train": {"outer_steps": 40, "log2_hashmap_size": 12, "rays": 512, "samples": 8192, "support_rays": 128,
+              "query_rays": 64, "inner_iter": 2, "batch_size": 1, "eval_step": 20, "save_step": 20},
+    "adapt": {"tto": 12, "support_rays": 512}, "eval": {"tto": "0,12", "support_rays": 512}, "view": {}}
+STAGES = ["this machine", "a town", "the scene", "the partition", "the later flight", "maps", "view", "train", "adapt",
+          "eval"]
+END = "Ctrl-C ends the page and the service"
+
+
+class Demo:
+    """One run of it; what it says goes to a file."""
+
+    def __init__(self, home, *flags):
+        self.file = home / f"said.{len(list(home.glob('said.*')))}"
+        self.home = home
+        with self.file.open("wb") as said:
+            self.process = subprocess.Popen([sys.executable, "scripts/demo.py", "--home", home, *flags], stdout=said,
+                                            stderr=said, stdin=subprocess.DEVNULL)
+
+    def said(self):
+        return self.file.read_text()
+
+    def wait_for(self, text, within_s=200):
+        def told():
+            assert self.process.poll() is None or text in self.said(), self.said()
+            return text in self.said()
+
+        wait_until(told, f"the demo says {text!r}", within_s, every_s=0.1)
+
+    def ends(self, within_s=200):
+        return self.process.wait(within_s)
+
+    def interrupt(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+        return self.ends(60)
+
+
+def processes_with(home):
+    """Command lines of all that has to do with that folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(home) in line and int(path.parent.name) != os.getpid():
+            found.append(line)
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, clone):
+    """A folder with small configs and a small town; all else is the demo's to make."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "configs").mkdir()
+    for op, fields in SMALL.items():
+        job = json.loads((clone / "configs" / f"{op}.json").read_bytes()) | fields
+        job = {name: value for name, value in job.items() if name != "seconds"}
+        (home / "configs" / f"{op}.json").write_text(json.dumps(job))
+    subprocess.run([sys.executable, clone / "scripts/make_town.py", "--output", home / "data/town", "--photos", "12",
+                    "--event_photos", "4", "--resolution", "96", "72", "--seed", "3"], check=True, capture_output=True)
+    return home
+
+
+@pytest.fixture
+def demo(home, clone, monkeypatch):
+    """Starts the demo; what is left of it is ended."""
+    monkeypatch.chdir(clone)
+    runs = []
+
+    def start(*flags):
+        runs.append(Demo(home, *flags))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            run.interrupt()
+
+
+@pytest.fixture(scope="module")
+def stopped(home, clone):
+    """A first run that is stopped while it trains: its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(clone)
+        run = Demo(home)
+        run.wait_for("look at it now")
+        wait_until((home / "logs/example/progress.json").exists, "the training is at work", 60)
+        return run.interrupt()
+
+
+def test_stopped_in_the_middle_it_leaves_no_process(stopped, home):
+    assert stopped == 130
+    assert processes_with(home) == []
+
+
+def test_run_again_it_goes_on_shows_a_page_and_leaves_a_report(stopped, home, demo, open_tab):  # noqa: F811
+    run = demo()
+    run.wait_for("look at it now")
+    address = re.search(r"look at it now: (\S+)", run.said())[1]
+    assert "token=" in address
+    tab = open_tab(address)
+    tab.page.wait_for_selector(CANVAS, timeout=60_000)
+    run.wait_for(END)
+    lines = [line for line in run.said().splitlines() if re.search(r"\d s( |$)", line)]
+    assert [line.startswith(stage) for line, stage in zip(lines, STAGES, strict=False)] == [True] * len(STAGES), lines
+    assert re.search(r"whole photos +\d+\.\d dB -> \d+\.\d dB", run.said())
+    assert "<html" in (home / "logs/demo-eval/report.html").read_text()[:500]
+    assert list(CheckpointStore.of_job(home / "logs/example").steps()) == [20, 40]
+    tab.close()
+    assert run.interrupt() == 0
+    assert processes_with(home) == []
+
+
+def test_once_more_it_keeps_what_is_there(home, demo):
+    run = demo("--no_wait")
+    assert run.ends() == 0, run.said()
+    assert [word in run.said() for word in ("logs/example)", "logs/demo-adapt)", "logs/demo-eval)")] == [True] * 3
+    assert processes_with(home) == []
+
+
+def test_a_second_one_at_the_same_time_is_refused(home, demo):
+    first = demo()
+    first.wait_for("look at it now")
+    second = demo()
+    assert second.ends() == 2
+    assert "error: a demo runs already" in second.said()
+    assert first.interrupt(signal.SIGTERM) in (0, 130)
+
+
+@pytest.mark.parametrize("with_its_mediator", [False, True])
+def test_one_that_was_killed_is_cleaned_up_by_the_next(home, demo, with_its_mediator):
+    first = demo()
+    first.wait_for("look at it now")
+    mediator = ask(home / ".state/demo", {"verb": "status"})["pid"]
+    first.process.kill()
+    first.process.wait()
+    if with_its_mediator:
+        os.kill(mediator, signal.SIGKILL)
+    assert [line for line in processes_with(home) if "nerf_runner" in line]
+    second = demo("--no_wait")
+    assert second.ends() == 0, second.said()
+    assert processes_with(home) == []
