@@ -77,7 +77,7 @@ def judge_of(run: Run[Eval], old: OldPhotos, weights: Path | None) -> Judge:
     train = [(loaded.colours, loaded.valid) for loaded in old.replayed]
     return Judge(GroundTruth.beside(Path(spec.data_path)), mean_colour(train) if train else None,
                  Lpips(weights) if weights else None, spec.near, math.inf if spec.far is None else spec.far,
-                 spec.chunk_points, run.stop_requested)
+                 bool(spec.batch), spec.chunk_points, run.stop_requested)
 
 
 @dataclass
@@ -164,7 +164,8 @@ class Examination:
         if evaluation is None:
             return
         metrics = metrics_of(evaluation)
-        self.run.progress.step(min(self.done, self.work), self.work, metrics)
+        self.run.progress.step(min(self.done, self.work), self.work, {
+            name: value for name, value in metrics.items() if name.startswith(("neutral_db_", "fitted_db_"))})
         for record in evaluation.ttos:
             told = {name.removesuffix(f"_{record.tto}"): value for name, value in metrics.items()
                     if name.endswith(f"_{record.tto}")}

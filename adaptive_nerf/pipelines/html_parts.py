@@ -34,7 +34,7 @@ tr.base td, tr.base th { color: var(--soft); font-weight: normal; }
 .chart { width: 100%; max-width: 46rem; height: auto; font-size: 15px; fill: var(--ink); }
 .chart .grid { stroke: var(--line); } .chart .point { font-size: 13px; fill: var(--soft); }
 .photo { margin: 1.1rem 0; break-inside: avoid; border-top: 1px solid var(--line); padding-top: .8rem; }
-.strip { display: grid; grid-template-columns: repeat(4, 1fr); gap: .5rem; margin-top: .4rem; }
+.strip { display: grid; grid-template-columns: repeat(var(--pictures, 4), 1fr); gap: .5rem; margin-top: .4rem; }
 figure { margin: 0; } figure img { width: 100%; display: block; border-radius: .2rem; background: var(--band); }
 figcaption { font-size: .85rem; line-height: 1.3; padding-top: .2rem; }
 .ramp { max-width: 24rem; margin: .6rem 0; } .ramp div { height: .8rem; border-radius: .2rem;

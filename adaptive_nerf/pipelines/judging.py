@@ -43,6 +43,7 @@ class Judge:
     lpips: Lpips | None = None
     near_m: float = 0.0
     far_m: float = math.inf
+    after_event: bool = False  # the photos are of a later flight: what truth calls changed is news to the model
     chunk_points: int = 262_144
     stopped: Callable[[], bool] = never_cancelled
 
@@ -57,7 +58,7 @@ class Judge:
         if score is not None:
             verdict.photos.append(PhotoRecord(loaded.photo.name, loaded.photo.stem, verdict.tto, score))
             verdict.experts.add(rgb, truth, np.asarray(frame.expert_id))
-            if known is not None and known.changed is not None:
+            if self.after_event and known is not None and known.changed is not None:
                 verdict.changes.add(rgb, truth, np.where(known.changed, CHANGED, UNCHANGED))
         return frame
 

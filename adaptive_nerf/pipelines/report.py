@@ -18,7 +18,7 @@ from adaptive_nerf.pipelines.html_parts import ABSENT, Cell, change, number
 from adaptive_nerf.pipelines.metrics import PhotoScore
 from adaptive_nerf.pipelines.pictures import ERROR_SCALE
 
-NEUTRAL, FITTED, PLAIN = "#0b6bcb", "#b4560a", "#7a8594"
+NEUTRAL, FITTED, OWN = "#0b6bcb", "#b4560a", "#6b3fa0"
 RAMP_STOPS = 9
 PROTOCOLS = {
     "held_out": ("Held out: the model was adapted on some photos, and scored on others that it was not adapted on "
@@ -146,11 +146,8 @@ def _curve(evaluation: Evaluation) -> str:
     records = evaluation.ttos
     labels = [f"{record.tto} steps" if record.tto else "start" for record in records]
     lines = [Line("fitted", FITTED, _points(records, "fitted")),
+             Line("own look", OWN, _points(records, "own"), dashed=True),
              Line("neutral", NEUTRAL, _points(records, "neutral"), labels)]
-    plain = evaluation.first.mean.constant
-    if plain is not None:
-        ends = (0.0, max(record.adapt_s for record in records))
-        lines.append(Line("one colour", PLAIN, [(x, plain.psnr_db) for x in ends], dashed=True))
     return chart(lines, "seconds of adaptation", "PSNR, dB (sRGB)")
 
 
@@ -263,7 +260,8 @@ def _photo(before: PhotoRecord, after: PhotoRecord, strip: Strip) -> str:
         pictures.append(parts.figure(strip.depth, f"depth {_steps(after.tto)}", f"{name}, depth map"))
     if before is after:
         del pictures[1]
-    return f'<section class="photo"><h3>{escape(name)}</h3><div class="strip">{"".join(pictures)}</div></section>'
+    return (f'<section class="photo"><h3>{escape(name)}</h3><div class="strip" style="--pictures: {len(pictures)}">'
+            f'{"".join(pictures)}</div></section>')
 
 
 def _caption(record: PhotoRecord) -> str:

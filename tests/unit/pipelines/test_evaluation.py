@@ -190,6 +190,13 @@ def test_with_truth_depth_has_metres_and_changed_ground_its_own_figures(town, fl
     assert not any(name.startswith(("depth", "changed")) for name in flight[1].metrics), "without truth none is told"
 
 
+def test_in_the_first_flight_nothing_has_changed_yet(town):
+    run = eval_run(town, "first", tto=0)
+    metrics = evaluate(run).metrics
+    assert "depth_median_m_0" in metrics
+    assert told(run.out)["changes"] == []
+
+
 def test_without_a_flight_the_val_photos_are_evaluated(root):
     run = eval_run(root, "val", tto=1)
     evaluate(run)

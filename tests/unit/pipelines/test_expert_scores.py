@@ -36,3 +36,12 @@ def test_pixels_of_nobody_and_outside_the_photo_count_for_none():
     scores = ExpertScores()
     scores.add(REAL, Truth(REAL, HALVES == 0), np.where(HALVES == 0, -1, 1))
     assert scores.records(0) == ()
+
+
+def test_parts_joined_are_the_whole():
+    whole, first, second = ExpertScores(), ExpertScores(), ExpertScores()
+    for scale, part in ((0.9, first), (0.5, second)):
+        for scores in (whole, part):
+            scores.add(REAL * scale, Truth(REAL, EVERYWHERE), HALVES)
+    first.join(second)
+    assert first.records(8) == whole.records(8)

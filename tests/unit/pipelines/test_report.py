@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptive_nerf.pipelines.curve_svg import Line, chart, ticks
+from adaptive_nerf.pipelines.eval_records import ChangeRecord
 from adaptive_nerf.pipelines.html_parts import change
+from adaptive_nerf.pipelines.metrics import PictureScore
 from adaptive_nerf.pipelines.pictures import jpeg_bytes, png_bytes
 from adaptive_nerf.pipelines.report import Strip, report, write_report
 from tests.unit.pipelines.eval_factory import evaluation, score
@@ -115,6 +117,45 @@ def test_losses_are_told_with_their_sign():
     assert (change(2.0, 1.0).text, change(2.0, 1.0).kind) == ("−1.00", "down")
     assert (change(1.0, 1.001).text, change(1.0, 1.001).kind) == ("+0.00", "")
     assert change(None, 1.0).text == "–"
+
+
+def test_the_photos_own_look_has_a_column_and_is_explained_where_it_is_known():
+    page, _ = made()
+    assert "Own look" not in page.texts
+    one = evaluation(ttos=(0,), protocol="same_images")
+    mean = replace(one.first.mean, own=PictureScore(28.125, 28.5, 0.875, 0.9))
+    page = Page(report(replace(one, ttos=(replace(one.first, mean=mean),)), {}))
+    assert page.texts.count("own") == 4
+    assert {"Own look", "28.12", "28.50", "0.875"} <= set(page.texts)
+
+
+def test_what_the_event_changed_stands_beside_what_it_did_not():
+    record = ChangeRecord(16, 3, 0.125, 14.25, 15.5, 23.75, None)
+    page, _ = made(changes=(record,))
+    at = page.texts.index("14.25")
+    assert page.texts[at - 1:at + 4] == ["16", "14.25", "15.50", "23.75", "–"]
+    assert any("12.5 %, in 3 photos" in text for text in page.texts)
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"unchanged_pixels_only": True}, "Only pixels in which nothing changed"),
+    ({"unchanged_pixels_only": False}, "Real changes on the ground count as losses"),
+    ({"trained_on": True}, "photos that the model was trained on")])
+def test_it_is_said_on_what_forgetting_was_measured(changes, words):
+    one = evaluation()
+    page, _ = made(forgetting=tuple(replace(record, **changes) for record in one.forgetting))
+    assert any(words in text for text in page.texts)
+
+
+def test_seconds_of_several_batches_are_told_as_a_mean():
+    page, _ = made(batches=3)
+    assert "128 steps on 4 photos, mean of 3 batches" in page.texts
+
+
+def test_photos_that_are_not_shown_are_counted():
+    one = evaluation()
+    page = Page(report(one, {one.photos[0].stem: STRIP}))
+    assert any("1 of 2 photos are shown here" in text for text in page.texts)
 
 
 def test_what_is_not_known_has_no_section():
