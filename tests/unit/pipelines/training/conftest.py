@@ -22,8 +22,15 @@ def training_scene(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def small_world(monkeypatch):
     monkeypatch.setattr(build, "CELLS_ALONG_LONGEST_SIDE", 64)
-    monkeypatch.setattr(joint, "REBUILD_EVERY", 2)
     monkeypatch.setattr(precision, "_wish", [False])
+
+
+@pytest.fixture
+def lively_occupancy(monkeypatch):
+    """It changes within the few steps of a test."""
+    monkeypatch.setattr(joint, "REBUILD_EVERY", 2)
+    monkeypatch.setattr(joint, "HELD_STEPS", 0)
+    monkeypatch.setattr(joint, "DECAY", 0.6)
 
 
 @dataclass(frozen=True)

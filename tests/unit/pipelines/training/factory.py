@@ -31,9 +31,9 @@ N_PHOTOS = 12
 FRAME = SceneFrame((-24.0, 22.0, 0.0), 30.0, (48.2, 16.4, 180.0), (-10.0, 24.0))
 SMALL = {  # a field of a few thousand numbers, and steps of a few milliseconds
     "op": "train", "downscale": 1.0, "levels": 4, "features": 2, "log2_hashmap_size": 10, "max_resolution": 64,
-    "dim_hidden": 16, "color_hidden": 16, "bg_hidden": 16, "samples": 4096, "ray_samples": 32, "outer_steps": 6,
+    "dim_hidden": 16, "color_hidden": 16, "bg_hidden": 16, "samples": 4096, "ray_samples": 96, "outer_steps": 6,
     "algo": "joint", "support_rays": 128, "query_rays": 64, "batch_size": 1, "inner_iter": 2, "cell_dim": 2,
-    "test_batch_size": 1, "eval_step": 1000, "save_step": 1000, "near": 0.0, "use_amp": False}
+    "test_batch_size": 1, "eval_step": 1000, "save_step": 1000, "near": 15.0, "use_amp": False}
 
 
 def write_training_scene(root: Path, shift_m: float = 0.0) -> Path:

@@ -1,4 +1,4 @@
-"""A training that was ended, in whatever way, and gone on with is the training that was never ended, to the last bit."""
+"""A training that was ended in whatever way and gone on with is the one that was never ended, to the last bit."""
 
 import json
 import signal
@@ -12,6 +12,7 @@ from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.pipelines import meta_training
 from tests.unit.pipelines.training.factory import after_steps, last_of, learned
 
+pytestmark = pytest.mark.usefixtures("lively_occupancy")
 ACROSS = {"algo": "fomaml", "warmup_joint": 0.5, "outer_steps": 8}  # four joint steps, four of meta-learning
 
 
