@@ -80,8 +80,9 @@ def long(trained: Trained, photos: Photos) -> list[Figure]:
 
 
 def adapter(model: Model, new: Sequence[LoadedPhoto], photos: Photos, replay: float = 0.25) -> Adapter:
-    near = FREE_AIR * height_m(photos.scene) / photos.scene.frame.metres_per_unit
-    return Adapter(model, new, photos.old, AdaptSettings(ADAPTING, RAYS, replay, seed=0, near=near))
+    height = height_m(photos.scene) / photos.scene.frame.metres_per_unit
+    settings = AdaptSettings(ADAPTING, RAYS, replay, seed=0, near=FREE_AIR * height, full_from=height)
+    return Adapter(model, new, photos.old, settings)
 
 
 def adapted(adapting: Adapter, steps: int = STEPS) -> Model:

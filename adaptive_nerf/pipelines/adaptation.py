@@ -35,7 +35,7 @@ from adaptive_nerf.pipelines.opening import (
 from adaptive_nerf.pipelines.patience import Patience
 from adaptive_nerf.pipelines.rates import rates_of
 from adaptive_nerf.pipelines.trackers import Tracker
-from adaptive_nerf.pipelines.training_start import near_m
+from adaptive_nerf.pipelines.training_start import height_m, near_m
 from adaptive_nerf.rendering.types import RenderCancelled
 
 OLD_PHOTOS = 32  # in memory, for replay
@@ -173,7 +173,8 @@ def settings_of(spec: Adapt | Eval, scene: Scene) -> AdaptSettings:
     if isinstance(spec, Adapt) and spec.appearance == "none":
         rates = replace(rates, appearance=0.0)
     return AdaptSettings(rates, rays, spec.replay, spec.seed, spec.optimizer, samples,
-                         near_m(spec, scene) / units, math.inf if spec.far is None else spec.far / units)
+                         near_m(spec, scene) / units, math.inf if spec.far is None else spec.far / units,
+                         height_m(scene) / units)
 
 
 def _keep_base(store: CheckpointStore, base: Checkpoint) -> None:

@@ -42,6 +42,7 @@ class AdaptSettings:
     samples: int = 65_536  # most, a step
     near: float = 0.0  # scene units
     far: float = math.inf
+    full_from: float = 0.0  # scene units, see models.field.Guard
 
 
 def rate_of_step(step: int) -> float:
@@ -104,7 +105,7 @@ class Adapter:
         field = replace(base.field, parameters=parameters, grids=grids)
         pool = store.pool(range(len(self.new)))
         return Joint(field, appearance, store, pool, optimiser, sampling, settings.seed, settings.near, settings.far,
-                     floor=floor)
+                     full_from=settings.full_from, floor=floor)
 
     def _first_guess(self, appearance: Appearance) -> Tensor:
         """Exposures of the new photos, from the first look: steps then change the place, not its brightness."""
