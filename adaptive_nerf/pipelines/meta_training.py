@@ -118,8 +118,8 @@ class Training:
             return {}
         self.patience.look_at(told["loss" if is_joint else "query_loss"], step, rates)
         if step % TELL_EVERY == 0:
-            self.tracker.scalars(step, {f"{'joint' if is_joint else 'meta'}/{name}": value
-                                        for name, value in told.items()})
+            phase = "joint" if is_joint else "meta"
+            self.tracker.scalars(step + 1, {f"{phase}/{name}": value for name, value in told.items()})
         return {"phase": 0.0 if is_joint else 1.0, **told}
 
     def _joint_step(self, rates: Rates) -> dict[str, float]:
