@@ -145,10 +145,39 @@ inline void route(const MarchArgs& a, const double place[3], const Look* looks, 
     for (int64_t s = 0; s < a.n_regions; ++s) share[s] /= total > 0 ? total : 1;
 }
 
+// Where a ray may be inside of a region's box, a little more than it is: outside of that nothing has to be looked at.
+struct Span {
+    int64_t region;
+    double in, out;
+};
+
+constexpr double kSpanSlack = 1e-9, kSteepEnough = 1e-6;
+
 struct Room {
     std::vector<Look> looks;
     std::vector<double> share;
+    std::vector<Span> spans;
     explicit Room(int64_t n) : looks(size_t(n)), share(size_t(n)) {}
+
+    void find_spans(const MarchArgs& a, const Ray& ray) {
+        spans.clear();
+        for (int64_t s = 0; s < a.n_regions; ++s) {
+            looks[size_t(s)] = {false, false, INFINITY};
+            double in = -INFINITY, out = INFINITY;
+            for (int d = 0; d < 3; ++d) {
+                if (std::fabs(ray.direction[d]) < kSteepEnough) {  // too flat to tell: look everywhere
+                    in = -INFINITY, out = INFINITY;
+                    break;
+                }
+                const double one = (a.regions[s].low[d] - ray.origin[d]) * ray.inverse[d];
+                const double other = (a.regions[s].high[d] - ray.origin[d]) * ray.inverse[d];
+                in = std::fmax(in, std::fmin(one, other));
+                out = std::fmin(out, std::fmax(one, other));
+            }
+            const double slack = kSpanSlack * (1 + std::fabs(ray.enter));
+            if (in <= out + 2 * slack) spans.push_back({s, in - slack, out + slack});
+        }
+    }
 };
 
 // Calls use(lattice point, slot, share) for each sample of the ray; returns the lattice point to go on with, or -1.
@@ -156,22 +185,29 @@ template <class Use>
 inline int64_t walk(const MarchArgs& a, const Ray& ray, int64_t index, Room& room, Use use) {
     int64_t point = a.first ? a.first[index] : 0, taken = 0;
     if (point < 0) return -1;
+    room.find_spans(a, ray);
     for (;;) {
         const double t = ray.enter + (double(point) + ray.shift) * a.step;
         if (!(t < ray.leave)) return -1;
         double place[3], way = INFINITY;
         for (int d = 0; d < 3; ++d) place[d] = ray.origin[d] + t * ray.direction[d];
         bool any = false;
-        for (int64_t s = 0; s < a.n_regions; ++s) {
-            const Look& seen = room.looks[size_t(s)] = look(a, a.regions[s], ray, place);
+        int64_t holders = 0;
+        for (const Span& span : room.spans) {
+            Look& seen = room.looks[size_t(span.region)];
+            if (t > span.out) seen = {false, false, INFINITY};
+            else if (t < span.in) seen = {false, false, span.in - t};
+            else seen = look(a, a.regions[span.region], ray, place);
             any |= seen.set;
+            holders += seen.within;
             way = std::fmin(way, seen.way);
         }
         if (any) {
             bool hit = false;
-            if (a.n_regions > 1) route(a, place, room.looks.data(), room.share.data());
-            else room.share[0] = 1;
-            for (int64_t s = 0; s < a.n_regions; ++s) {
+            if (holders > 1) route(a, place, room.looks.data(), room.share.data());
+            for (const Span& span : room.spans) {
+                const int64_t s = span.region;
+                if (holders == 1) room.share[size_t(s)] = 1;  // whoever is alone is asked alone
                 if (!room.looks[size_t(s)].set || !(room.share[size_t(s)] > 0)) continue;
                 if (taken == a.most) return point;
                 hit = true;
