@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import sync_playwright
+
+from tests.support.browser import ARGUMENTS, Tab, chromium_path
 
 CLONE = Path(__file__).resolve().parent.parent
 REAL_FLIGHT = CLONE.parent / "shared" / "data" / "drz" / "out" / "example"
@@ -26,3 +29,31 @@ def real_flight() -> Path:
     if not REAL_FLIGHT.is_dir():
         pytest.skip(f"the real drone flight is not at {REAL_FLIGHT}")
     return REAL_FLIGHT
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests of a session: its driver can be started once."""
+    path = chromium_path()
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_tab(browser):
+    """Opens an address in a tab with cookies of its own. At the end: no page error, no request to another machine."""
+    tabs = []
+
+    def make(url, **size):
+        tab = Tab.of(browser, **size)
+        tabs.append(tab)
+        tab.page.goto(url)
+        return tab
+
+    yield make
+    for tab in tabs:
+        tab.close()
+    assert [error for tab in tabs for error in tab.errors] == []
+    assert [url for tab in tabs for url in tab.outside] == []

@@ -12,7 +12,6 @@ import pytest
 
 from adaptive_nerf.jobs.control import ask
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
-from tests.browser.conftest import browser, open_tab  # noqa: F401
 from tests.support.browser import CANVAS
 from tests.support.waiting import wait_until
 
@@ -113,7 +112,7 @@ def test_stopped_in_the_middle_it_leaves_no_process(stopped, home):
     assert processes_with(home) == []
 
 
-def test_run_again_it_goes_on_shows_a_page_and_leaves_a_report(stopped, home, demo, open_tab):  # noqa: F811
+def test_run_again_it_goes_on_shows_a_page_and_leaves_a_report(stopped, home, demo, open_tab):
     run = demo()
     run.wait_for("look at it now")
     address = re.search(r"look at it now: (\S+)", run.said())[1]
@@ -125,7 +124,7 @@ def test_run_again_it_goes_on_shows_a_page_and_leaves_a_report(stopped, home, de
     assert [line.startswith(stage) for line, stage in zip(lines, STAGES, strict=False)] == [True] * len(STAGES), lines
     assert re.search(r"whole photos +\d+\.\d dB -> \d+\.\d dB", run.said())
     assert "<html" in (home / "logs/demo-eval/report.html").read_text()[:500]
-    assert list(CheckpointStore.of_job(home / "logs/example").steps()) == [20, 40]
+    assert {20, 40} <= set(CheckpointStore.of_job(home / "logs/example").steps())  # and where it was stopped
     tab.close()
     assert run.interrupt() == 0
     assert processes_with(home) == []
