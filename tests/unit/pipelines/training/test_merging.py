@@ -1,0 +1,159 @@
+"""Experts trained apart, collected into one model."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adaptive_nerf.common.errors import BadData, BadUsage, OutputExists
+from adaptive_nerf.data.ray_store import load_photos
+from adaptive_nerf.data.scene import open_scene
+from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint
+from adaptive_nerf.models.merging import merge
+from adaptive_nerf.pipelines import joint
+from adaptive_nerf.pipelines.metrics import mean_score
+from adaptive_nerf.pipelines.scoring import score_photos
+from tests.unit.pipelines.training.factory import FRAME, last_of
+
+QUAD = {"mask_dirname": "quad", "outer_steps": 3}
+
+
+@pytest.fixture
+def base(train_job) -> Path:
+    return train_job("base", **QUAD).out
+
+
+@pytest.fixture
+def part(train_job, base):
+    def make(*experts: int, name: str = "", **fields) -> Checkpoint:
+        name = name or "part" + "".join(map(str, experts))
+        return last_of(train_job(name, **{**QUAD, "checkpoint_path": str(base), "experts": list(experts),
+                                          **fields}).out)
+    return make
+
+
+def test_each_expert_comes_from_who_trained_it_and_what_is_shared_from_the_base(part, base, tmp_path):
+    west, east = part(0, 2, outer_steps=5), part(1, 3)
+    merged = merge([west, east], tmp_path / "merged")
+    for expert, source in ((0, west), (1, east), (2, west), (3, east)):
+        assert merged.manifest.experts[expert] == source.manifest.experts[expert]
+    assert merged.manifest.shared == last_of(base).manifest.shared
+    assert [record.steps for record in merged.manifest.experts] == [8, 6, 8, 6]
+    assert merged.manifest.regions.step == min(found.manifest.regions.step for found in (west, east))
+
+
+def test_its_files_are_links_and_its_lineage_tells_where_they_are_from(part, base, tmp_path):
+    parts = [part(0, 2), part(1, 3)]
+    merged = merge(parts, tmp_path / "merged")
+    assert (merged.folder / "expert_001.safetensors").samefile(parts[1].folder / "expert_001.safetensors")
+    assert merged.manifest.kind == "merge"
+    assert [(entry.op, entry.base, entry.batch) for entry in merged.manifest.lineage] == [
+        ("merge", last_of(base).digest, f"experts 0, 2 of {parts[0].version}"),
+        ("merge", last_of(base).digest, f"experts 1, 3 of {parts[1].version}")]
+
+
+def test_a_merged_model_renders_and_can_be_trained_on(part, train_job, training_scene, tmp_path):
+    merged = merge([part(0, 2), part(1, 3)], tmp_path / "merged")
+    (photo,) = load_photos(open_scene(training_scene).split("val")[:1], 1.0, FRAME.metres_per_unit)
+    assert np.isfinite(score_photos(merged.load().mixture("merged"), [photo])[0].neutral.psnr_db)
+    further = train_job("further", **QUAD, checkpoint_path=str(merged.folder))
+    assert last_of(further.out).manifest.step == merged.manifest.step + 3
+
+
+def test_an_expert_twice_is_refused(part, tmp_path):
+    with pytest.raises(BadUsage, match=r"expert 1 was trained twice, in .*part01.* and in .*part123"):
+        merge([part(0, 1), part(1, 2, 3)], tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_missing_expert_is_refused(part, tmp_path):
+    with pytest.raises(BadUsage, match="no part has trained expert 1, 3"):
+        merge([part(0, 2)], tmp_path / "merged")
+
+
+def test_what_was_trained_as_a_whole_is_no_part(base, part, tmp_path):
+    with pytest.raises(BadData, match="was not trained with `experts`"):
+        merge([part(0, 1), last_of(base)], tmp_path / "merged")
+
+
+def test_other_bases_are_refused(part, train_job, tmp_path):
+    other = str(train_job("other", **QUAD, seed=1).out)
+    with pytest.raises(BadData, match="has another base than"):
+        merge([part(0, 2), part(1, 3, name="stranger", checkpoint_path=other)], tmp_path / "merged")
+
+
+@pytest.mark.parametrize(("key", "value", "told"), [
+    ("scene_id", "0" * 32, "scene"), ("architecture", {"levels": 3}, "architecture"), ("photo_ids", [], "shared part")])
+def test_parts_that_disagree_are_refused(part, tmp_path, key, value, told):
+    one, other = part(0, 2), part(1, 3)
+    changed = other.manifest.model_copy(update={key: value})
+    with pytest.raises(BadData, match=f"has another {told} than"):
+        merge([one, Checkpoint(other.folder, changed, other.digest)], tmp_path / "merged")
+
+
+def test_other_routing_is_refused(part, tmp_path):
+    with pytest.raises(BadData, match="has another partition or routing"):
+        merge([part(0, 2), part(1, 3, routing="inverse")], tmp_path / "merged")
+
+
+def test_a_damaged_part_is_not_spread(part, tmp_path):
+    one, other = part(0, 2), part(1, 3)
+    path = other.folder / "expert_003.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BadData, match="does not have the digest"):
+        merge([one, other], tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+def test_nothing_is_overwritten(part, tmp_path):
+    parts = [part(0, 2), part(1, 3)]
+    merge(parts, tmp_path / "merged")
+    with pytest.raises(OutputExists):
+        merge(parts, tmp_path / "merged")
+
+
+def call(clone, *flags) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(clone / "scripts" / "merge_experts.py"), *map(str, flags)], check=False,
+                          capture_output=True, text=True)
+
+
+def test_the_command_writes_a_model_that_jobs_can_name(part, train_job, clone, tmp_path):
+    parts = [part(0, 2), part(1, 3)]
+    jobs = [found.folder.parents[1] for found in parts]
+    done = call(clone, "--parts", *jobs, "--output", tmp_path / "whole", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert open_checkpoint(Path(told["checkpoint"])).version == told["version"]
+    assert told["experts"]["3"] == str(parts[1].folder)
+    assert last_of(train_job("further", **QUAD, checkpoint_path="whole").out).manifest.step == 9
+
+
+@pytest.mark.parametrize(("parts", "said"), [(["nobody"], "'nobody' holds no checkpoint"),
+                                             ([], "expected at least one")])
+def test_the_command_answers_bad_input_in_one_line(clone, tmp_path, parts, said):
+    done = call(clone, "--parts", *parts, "--output", tmp_path / "whole")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert line.startswith("error: ")
+    assert said in line
+
+
+def test_trained_apart_it_is_about_as_good_as_trained_together(train_job, training_scene, tmp_path, monkeypatch):
+    """On photos that nobody was trained on, after the same number of rays: twice as many steps as each half takes."""
+    monkeypatch.setattr(joint, "HELD_STEPS", 100)  # a training in small: the air is found empty early
+    monkeypatch.setattr(joint, "DECAY", 0.85)
+    fields = {"rays": 400, "samples": 16_000, "log2_hashmap_size": 12, "max_resolution": 32}
+    base = train_job("base", **fields, outer_steps=150, no_scheduler=True).out
+    fields["checkpoint_path"] = str(base)
+    halves = [last_of(train_job(f"half{expert}", **fields, outer_steps=250, experts=[expert]).out) for expert in (0, 1)]
+    together = last_of(train_job("together", **fields, outer_steps=500).out)
+    photos = list(load_photos(open_scene(training_scene).split("val"), 1.0, FRAME.metres_per_unit))
+    before, apart, whole = (mean_score(score_photos(found.load().mixture("scored"), photos)).neutral.psnr_db
+                            for found in (last_of(base), merge(halves, tmp_path / "merged"), together))
+    assert apart > before + 2
+    assert apart > whole - 0.5
