@@ -32,13 +32,18 @@ def real_flight() -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """One Chromium for all tests of a session: its driver can be started once."""
-    path = chromium_path()
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+def driver():
+    """Of browsers; it can be started but once in a process."""
+    with sync_playwright() as found:
         yield found
-        found.close()
+
+
+@pytest.fixture(scope="session")
+def browser(driver):
+    """One Chromium for all tests."""
+    found = driver.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
+    yield found
+    found.close()
 
 
 @pytest.fixture

@@ -1,10 +1,6 @@
 """The video that the operation makes, played in a real browser."""
 
-import os
-import shutil
-
 import pytest
-from playwright.sync_api import sync_playwright
 
 from adaptive_nerf.common.run_progress import RunProgress
 from adaptive_nerf.pipelines.camera_paths import Flown, preset_path
@@ -12,6 +8,7 @@ from adaptive_nerf.pipelines.video_file import render_video
 from adaptive_nerf.synth.mesh import Material, box, join, quads
 from adaptive_nerf.synth.renderer import MeshRenderer
 from adaptive_nerf.synth.world import world_of
+from tests.support.browser import chromium_path
 
 pytestmark = pytest.mark.system
 PLAYS_ON = "() => { const v = document.querySelector('video'); return v.error === null && v.currentTime > 0.5; }"
@@ -25,16 +22,12 @@ MIDDLE_AT = """async (seconds) => {
     return [...pen.getImageData(c.width / 2, c.height / 2, 1, 1).data].slice(0, 3); }"""
 
 
-@pytest.fixture(scope="module")
-def page():
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        (pytest.fail if "CI" in os.environ else pytest.skip)("chromium is not installed")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--allow-file-access-from-files"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        yield browser.new_page()
-        browser.close()
+@pytest.fixture
+def page(driver):
+    arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--allow-file-access-from-files"]
+    browser = driver.chromium.launch(executable_path=chromium_path(), args=arguments)
+    yield browser.new_page()
+    browser.close()
 
 
 def test_a_video_plays_seeks_and_shows_the_house_in_its_middle(page, tmp_path):
