@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from adaptive_nerf.common import atomic_files, command_line
 from adaptive_nerf.common.errors import AdaptiveNerfError, BadInput, BadUsage, DiskFull, Failure
 from adaptive_nerf.common.log_setup import set_up_file
+from adaptive_nerf.common.memory import ran_out_of_memory
 from adaptive_nerf.common.provenance import provenance
 from adaptive_nerf.common.run_progress import Result, Run, RunProgress, StopRequested
 from adaptive_nerf.common.say import say
@@ -134,15 +135,9 @@ def exit_code(error: BaseException) -> Exit:
         Exit.BROKEN_INSTALLATION: isinstance(error, BrokenInstallation),
         Exit.BAD_SPEC: isinstance(error, BadMessage | BadUsage),
         Exit.RESOURCE_TAKEN: isinstance(error, DiskFull) or number in TAKEN,
-        Exit.OUT_OF_MEMORY: _out_of_memory(error) or number == errno.ENOMEM,
+        Exit.OUT_OF_MEMORY: ran_out_of_memory(error) or number == errno.ENOMEM,
         Exit.BAD_DATA: isinstance(error, BadInput)}
     return next((code for code, is_it in kinds.items() if is_it), Exit.OWN_FAULT)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Python's and numpy's own, and torch's, known by name because torch may not be here."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(error)
 
 
 def _prepare(out: Path, sent: dict[str, Any], job: Envelope, warnings: Sequence[str]) -> None:

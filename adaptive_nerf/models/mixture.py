@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from adaptive_nerf.common.memory import ran_out_of_memory
 from adaptive_nerf.engine.samples import Rays, Samples
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame
@@ -105,8 +106,7 @@ class Mixture:
 
     def _make_do_with_less(self, error: Exception) -> None:
         """Half the chunk from now on, where memory ran out."""
-        short = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
-        if not short or self.chunk_points <= FEWEST_POINTS:
+        if not ran_out_of_memory(error) or self.chunk_points <= FEWEST_POINTS:
             raise error
         self.memory_was_short = True
         self.chunk_points //= 2

@@ -6,9 +6,8 @@ import logging
 import math
 from dataclasses import dataclass
 
-import torch
-
 from adaptive_nerf.common.errors import Failure
+from adaptive_nerf.common.memory import ran_out_of_memory
 from adaptive_nerf.pipelines.joint import Joint
 from adaptive_nerf.pipelines.rates import Rates
 
@@ -41,7 +40,3 @@ class Patience:
         joint.sampling.samples //= 2
         self.skipped += 1
         log.warning("memory ran out at step %d; going on with %d samples a step", joint.step, joint.sampling.samples)
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
