@@ -30,7 +30,8 @@ def main() -> None:
 
 def _start(options: Namespace) -> None:
     before = node.find(options.data)
-    identity = node.start(node.Node(options.data, HOME / "libs", options.port))
+    extra = {"log.flush.interval.messages": "1"} if options.sync else {}
+    identity = node.start(node.Node(options.data, HOME / "libs", options.port, extra=extra))
     say(f"the Kafka node {'runs already' if before else 'answers'} at {node.address(options.data)} "
         f"(process {identity.pid}, data in {options.data})")
 
@@ -51,6 +52,8 @@ def _options() -> Namespace:
     command.add_argument("verb", choices=("start", "stop", "status"), help="what to do")
     command.add_argument("--data", type=Path, default=HOME / "node", metavar="FOLDER", help="data, settings and log")
     command.add_argument("--port", type=int, default=9092, help="where clients connect")
+    command.add_argument("--sync", action="store_true", help="with start: each record is on the disk before it is "
+                         "acknowledged, so that a power cut loses none; slower")
     return command.parse_args()
 
 

@@ -106,7 +106,7 @@ class Depths(Group):
 
 
 class LearningRates(Group):
-    """A group not given follows from lr; none given at all: the recipe of docs/quality.md."""
+    """A group not given follows from lr; none given at all: the rates of pipelines/rates.py."""
 
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="adam is lazy on table rows")
     lr: Positive | None = Field(None, description="other rates follow from it: x 100, 20, 20, 10")
