@@ -18,9 +18,9 @@ from adaptive_nerf.jobs.settings import Settings, Topics
 from kafka_utils.broker import EMBEDDED, broker_of
 
 EXAMPLES = """\
-  python mediator.py --topic nerfConfigs --broker embedded --cleanup    a demo: no Kafka needed, jobs only in memory
-  python mediator.py --topic nerfConfigs --broker kafka:9092 --http 127.0.0.1:9108
-  python mediator.py --topic nerfConfigs --kafka-config /etc/adaptive-nerf/kafka.properties --devices 0,1"""
+  python3 mediator.py --topic nerfConfigs --broker embedded --cleanup    a demo: no Kafka needed, jobs only in memory
+  python3 mediator.py --topic nerfConfigs --broker kafka:9092 --http 127.0.0.1:9108
+  python3 mediator.py --topic nerfConfigs --kafka-config /etc/adaptive-nerf/kafka.properties --devices 0,1"""
 
 
 def arguments() -> command_line.Parser:

@@ -47,8 +47,8 @@ OPERATIONS = {
 TAKEN = {errno.EADDRINUSE, *atomic_files.OUT_OF_SPACE}
 OF_ONE_ATTEMPT = ("failure.json", "result.json", "progress.json", "viewer_url")
 EXAMPLES = """\
-  python adaptive_nerf/nerf_runner.py --configPath configs/train.json --out logs/try
-  python adaptive_nerf/nerf_runner.py --configPath configs/view.json --out logs/look --set viewer_port=7071"""
+  .venv/bin/python adaptive_nerf/nerf_runner.py --configPath configs/train.json --out logs/try
+  .venv/bin/python adaptive_nerf/nerf_runner.py --configPath configs/view.json --out logs/look --set viewer_port=7071"""
 log = logging.getLogger("adaptive_nerf.nerf_runner")
 
 
@@ -178,7 +178,7 @@ def _cause_and_hint(code: Exit, error: Exception) -> tuple[str, str]:
         return str(error), "./scripts/job_schema.py --markdown tells every field"
     if isinstance(error, AdaptiveNerfError):
         cause, _, hint = str(error).partition("; ")
-        return cause, hint
+        return (cause, hint) if not hint.startswith("expected ") else (str(error), "")  # what to do is not told there
     return f"{type(error).__name__}: {error}".splitlines()[0][:400], "log.txt beside this file tells where"
 
 

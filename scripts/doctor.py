@@ -27,7 +27,7 @@ def main() -> None:
     found = [*findings(),
              port_finding("Kafka broker", options.broker, "start one (make kafka; ./scripts/kafka_node.py), name "
                           "another with --broker, or run: mediator.py --broker embedded"),
-             port_finding("mediator", options.http, "start it: python mediator.py")]
+             port_finding("mediator", options.http, "start it: python3 mediator.py")]
     if options.json:
         print_json([vars(finding) for finding in found])
     else:

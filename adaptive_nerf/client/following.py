@@ -56,8 +56,9 @@ def line_of(event: Event) -> str:
         "duplicate": f"was accepted before, and is {event.get('state')}; the same job is not run twice",
         "started": f"runs on {device}" + (f", attempt {event.get('attempt')}" if event.get("attempt") != 1 else ""),
         "warning": f"warning: {event.get('message')}", "stopping": f"is asked to stop: {event.get('reason')}",
-        "retry": f"attempt {event.get('attempt')} failed: {event.get('cause') or event.get('reason')}; the next one in "
-                 f"{duration(event.get('retry_in_s') or 0)}",
+        "retry": "; ".join(filter(None, (
+            f"attempt {event.get('attempt')} failed: {event.get('cause') or event.get('reason')}", event.get("hint"),
+            f"the next one in {duration(event.get('retry_in_s') or 0)}"))),
         "succeeded": ", ".join(filter(None, ("is done", figures((event.get("result") or {}).get("metrics")),
                                              f"see {event.get('log_dir')}"))),
         "cancelled": "is cancelled"}

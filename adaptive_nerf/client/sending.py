@@ -104,7 +104,7 @@ def _why(way: Way, state: Path) -> str:
     try:
         status = ask(state, {"verb": "status"})
     except NoMediator:
-        return f"none runs here; start one with: python mediator.py --topic {way.topics.jobs} --broker {way.address}"
+        return f"none runs here; start one with: python3 mediator.py --topic {way.topics.jobs} --broker {way.address}"
     except AdaptiveNerfError as error:
         return str(error)
     if status.get("topic") != way.topics.jobs:

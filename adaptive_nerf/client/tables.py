@@ -29,6 +29,7 @@ WAITS = {State.ACCEPTED: "for the commit of its message", State.QUEUED: "for a f
          State.STOPPING: "for the end of its processes"}
 WIDTH_IN_PIPES, BAR_CELLS, TAIL_BYTES, TAIL_LINES, LONGEST_LINE = 160, 10, 16_384, 15, 400
 SECONDS_BETWEEN_LOOKS = 1.0
+NARROWEST_NAME = 14  # of a job, on a line
 
 
 def console() -> Console:
@@ -68,12 +69,14 @@ def job_table(answer: Told) -> Table:
     counts = ", ".join(f"{count} {state.lower()}" for state, count in answer["counts"].items() if count)
     table = Table(box=None, pad_edge=False, caption=counts or "no jobs yet", caption_justify="left")
     for heading in ("job", "op", "state", "progress", "left", "age", "device", "why"):
-        table.add_column(heading, overflow="ellipsis" if heading == "why" else "fold", no_wrap=heading != "job",
+        table.add_column(heading, overflow="fold", no_wrap=heading not in ("job", "why"),
+                         min_width=NARROWEST_NAME if heading == "job" else None,
                          justify="right" if heading in ("left", "age") else "left")
     for job in answer["jobs"]:
         table.add_row(Text(printable(job["job_id"])), job["op"], Text(job["state"], STYLES.get(job["state"], "")),
                       share_bar(job["progress"]), _left(job),
-                      duration(job["age_s"]), Text(", ".join(job["device"])), Text(printable(why(job), 200)))
+                      duration(job["age_s"]), Text(", ".join(job["device"])),
+                      Text(printable(why(job), 200), no_wrap=True, overflow="ellipsis"))
     return table
 
 

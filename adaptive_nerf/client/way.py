@@ -64,5 +64,5 @@ def _address(broker: str | None, state: Path) -> str:
     found = dev_broker.find(state)
     if found is None:
         raise BadUsage(f"no development broker runs with the state folder {state}; the mediator starts one: "
-                       f"python mediator.py --broker {EMBEDDED} --state {state}")
+                       f"python3 mediator.py --broker {EMBEDDED} --state {state}")
     return found

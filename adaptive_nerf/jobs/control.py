@@ -31,7 +31,7 @@ NOBODY = {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR}
 class NoMediator(Failure):
     def __init__(self, state: Path):
         super().__init__(f"no mediator runs with the state folder {state}; start one with: "
-                         f"python mediator.py --state {state}")
+                         f"python3 mediator.py --state {state}")
 
 
 class ControlMessage(Group):

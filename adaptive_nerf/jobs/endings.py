@@ -15,7 +15,7 @@ TAIL_BYTES, TAIL_LINES = 16_384, 20
 NAMES = {State.SUCCEEDED: "succeeded", State.FAILED: "failed", State.CANCELLED: "cancelled", State.RETRY_WAIT: "retry"}
 HINTS = {
     Reason.BAD_SPEC: "correct the message and send it again",
-    Reason.BAD_DATA: "correct the data, then: jobs.py retry",
+    Reason.BAD_DATA: "correct the message and send it again; or correct the data, then: ./scripts/jobs.py retry JOB",
     Reason.RESOURCE_TAKEN: "free the port or the device",
     Reason.OUT_OF_MEMORY: "lower chunk_points, samples or downscale",
     Reason.BROKEN_INSTALLATION: "look at the output; scripts/doctor.py tells what is missing",

@@ -206,7 +206,7 @@ def test_without_a_mediator_one_line_tells_how_to_start_one(dev_world, line):
     code, out, err = Person(dev_world).types("jobs", *line)
     assert (code, out) == (1, "")
     assert err.splitlines()[-1].startswith("error: no mediator runs with the state folder ")
-    assert "start one with: python mediator.py --state" in err
+    assert "start one with: python3 mediator.py --state" in err
 
 
 def test_without_a_mediator_a_cancel_can_still_be_left_in_the_topic(dev_world):
@@ -226,7 +226,7 @@ def test_a_mediator_that_is_gone_is_said_and_the_message_waits_for_the_next(real
     person = Person(real_world)
     code, out, err = person.sends("sleep=0.1", "--timeout", "0.5")
     assert code == 1
-    assert "but no mediator answered within 0.5 s: none runs here; start one with: python mediator.py" in err
+    assert "but no mediator answered within 0.5 s: none runs here; start one with: python3 mediator.py" in err
     real_world.start()
     real_world.wait_state(out.strip(), "SUCCEEDED")
 

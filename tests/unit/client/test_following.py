@@ -24,6 +24,8 @@ def test_a_failure_tells_its_cause_what_to_do_and_the_last_words():
     (event("started", attempt=2), "runs on cpu-0, attempt 2"),
     (event("warning", message="no \x1bGPU"), "warning: no \\x1bGPU"),
     (event("retry", "RETRY_WAIT", cause="lost", retry_in_s=10.2), "attempt 1 failed: lost; the next one in 10 s"),
+    (event("retry", "RETRY_WAIT", cause="the port is taken", hint="free it", retry_in_s=10.2),
+     "attempt 1 failed: the port is taken; free it; the next one in 10 s"),
     (event("stopping", reason="timeout"), "is asked to stop: timeout"), (event("cancelled"), "is cancelled"),
     (event("duplicate", "RUNNING"), "was accepted before, and is RUNNING; the same job is not run twice"),
     (event("something new"), ""), (event("progress"), "")])

@@ -90,7 +90,7 @@ def test_where_nobody_answers_the_reason_is_looked_for(tmp_path, status, told):
 
 
 def test_without_a_mediator_its_start_is_told(tmp_path):
-    assert "start one with: python mediator.py --topic nerfConfigs --broker kafka:9092" in str(
+    assert "start one with: python3 mediator.py --topic nerfConfigs --broker kafka:9092" in str(
         no_answer(WAY, tmp_path, "a", 15.0))
 
 

@@ -1,6 +1,7 @@
 """What people see, drawn from what a real store tells."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -53,6 +54,15 @@ def test_the_list_tells_state_progress_time_left_and_why(store, ask, drawn):
     assert "again in " in lines["again"]
     assert "lost" in lines["again"]
     assert "1 failed" in drawn().splitlines()[-1]
+
+
+def test_a_long_reason_does_not_push_names_off_the_screen(store, ask):
+    add(store, "train-20261125-171148-ece2")
+    run(store, "train-20261125-171148-ece2")
+    end(store, "train-20261125-171148-ece2", State.FAILED, Draft("failed"), reason=Reason.BAD_DATA, detail="no " * 60)
+    screen = Console(file=io.StringIO(), width=120, color_system=None)
+    screen.print(job_table(ask("list")))
+    assert re.search("^train-20261125-171148-ece2  train  FAILED .* bad_data: no", screen.file.getvalue(), re.MULTILINE)
 
 
 def test_no_jobs_is_said(ask, drawn):

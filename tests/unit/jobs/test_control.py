@@ -58,7 +58,7 @@ def test_what_a_killed_mediator_left_is_replaced(serve, tmp_path):
 
 @pytest.mark.parametrize("folder", ["", "nowhere"])
 def test_without_a_mediator_the_line_names_the_folder_and_the_remedy(tmp_path, folder):
-    with pytest.raises(NoMediator, match=f"{tmp_path / folder}; start one with: python mediator.py --state"):
+    with pytest.raises(NoMediator, match=f"{tmp_path / folder}; start one with: python3 mediator.py --state"):
         ask(tmp_path / folder, {"verb": "list"})
 
 
