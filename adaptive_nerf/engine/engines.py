@@ -47,15 +47,16 @@ class Engine:
     blend_in_one: Callable | None = None
 
     def blend(self, tables: Tensor, weights: Tensor, samples: Samples, shapes: tuple[HashGrid, Trunk],
-              sink: TableGradients | None = None, stop: float = torch_reference.EARLY_STOP) -> Composited:
+              sink: TableGradients | None = None, stop: float = torch_reference.EARLY_STOP,
+              full_from: float = 0.0) -> Composited:
         """encode, trunk and composite, at once where that saves memory; for samples whose places get no gradient.
 
         Then the backward can be run once only.
         """
         if self.blend_in_one is not None:
-            return self.blend_in_one(tables, weights, samples, shapes, sink, stop)
+            return self.blend_in_one(tables, weights, samples, shapes, sink, stop, full_from)
         features = self.encode(tables, samples.local, samples.slots, shapes[0], sink)
-        return self.composite(self.trunk(weights, features, samples.slots, shapes[1]), samples, stop)
+        return self.composite(self.trunk(weights, features, samples.slots, shapes[1]), samples, stop, full_from)
 
 
 TORCH = Engine("torch")

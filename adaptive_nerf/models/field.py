@@ -61,30 +61,22 @@ class Guard:
     full_from: float  # distance from which on a sample's gradient counts in full; nearer ones by the square of theirs
 
 
-class _Damped(torch.autograd.Function):
-    """Lets values through, and multiplies their gradient. [n, channels], [n]"""
+def radiance(field: Field, rays: Rays, samples: Samples, features: Tensor | None = None, codes: Tensor | None = None,
+             guard: Guard | None = None, sink: TableGradients | None = None) -> Radiance:
+    """Colours of rays from the features of their samples, where somebody has them; else they are encoded here.
 
-    @staticmethod
-    def forward(ctx, values, factors):  # type: ignore[no-untyped-def]
-        ctx.save_for_backward(factors)
-        return values.view_as(values)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
-        (factors,) = ctx.saved_tensors
-        return gradient * factors[:, None], None
-
-
-def radiance(field: Field, rays: Rays, samples: Samples, features: Tensor, codes: Tensor | None = None,
-             guard: Guard | None = None) -> Radiance:
-    """Colours of rays from the features of their samples.
-
-    codes [n_rays, code]: of the photos, where the architecture has them.
+    codes [n_rays, code]: of the photos, where the architecture has them. The sink takes the gradient of the tables.
     """
     directions = _seen_from(field, rays, codes)
-    composite = _composite_deferred if field.architecture.deferred else _composite_each
-    colours, composited = composite(field, samples, features, directions, guard)
+    full_from = 0.0 if guard is None else guard.full_from
+    if field.architecture.deferred and len(field.parameters.heads) == 1:
+        composited = _blended(field, samples, features, full_from, sink)
+        colours = composited.image[:, :1] * field.engine.colour(field.parameters.heads, composited.image, directions,
+                                                                None, field.architecture.colour_head)
+    else:
+        features = field.encode(samples, sink) if features is None else features
+        composite = _own_heads if field.architecture.deferred else _composite_each
+        colours, composited = composite(field, samples, features, directions, full_from)
     opacity = composited.image[:, 0]
     shape = field.architecture.background
     background = behind(field.engine, field.parameters.background, shape, rays,
@@ -106,38 +98,29 @@ def _seen_from(field: Field, rays: Rays, codes: Tensor | None) -> Tensor:
 Composite = tuple[Tensor, Composited]
 
 
-def _damped(values: Tensor, samples: Samples, guard: Guard | None) -> Tensor:
-    """A camera's own rays lie close together before it: without this, specks there explain its photo first."""
-    if guard is None or guard.full_from <= 0:
-        return values
-    damped: Tensor = _Damped.apply(values, (samples.t / guard.full_from).clamp(max=1).square())
-    return damped
-
-
-def _composite_deferred(field: Field, samples: Samples, features: Tensor, directions: Tensor,
-                        guard: Guard | None) -> Composite:
-    """The colour head once a ray, on features composited along it."""
+def _blended(field: Field, samples: Samples, features: Tensor | None, full_from: float,
+             sink: TableGradients | None) -> Composited:
+    """Densities and features of the places, composited along rays: the colour head is called once a ray."""
     engine, parameters, shape = field.engine, field.parameters, field.architecture
-    places = engine.trunk(parameters.trunks, features, samples.slots, shape.trunk)  # [n, 16]
-    places = _damped(places, samples, guard)
-    if len(parameters.heads) == 1:
-        composited = engine.composite(places, samples)
-        colours = engine.colour(parameters.heads, composited.image, directions, None, shape.colour_head)
-        return composited.image[:, :1] * colours, composited
-    return _own_heads(field, samples, places, directions)
+    if features is None:
+        return engine.blend(parameters.tables, parameters.trunks, samples, (shape.grid, shape.trunk), sink,
+                            full_from=full_from)
+    return engine.composite(engine.trunk(parameters.trunks, features, samples.slots, shape.trunk), samples,
+                            full_from=full_from)
 
 
-def _own_heads(field: Field, samples: Samples, places: Tensor, directions: Tensor) -> Composite:
+def _own_heads(field: Field, samples: Samples, features: Tensor, directions: Tensor, full_from: float) -> Composite:
     """Every expert's part of a ray goes through its own head; what the heads say is weighed by the parts' opacity.
 
     A head is shown its part as if the whole ray were its expert's: half a share of a place is no half-seen place.
     """
     parameters, shape = field.parameters, field.architecture
+    places = field.engine.trunk(parameters.trunks, features, samples.slots, shape.trunk)  # [n, 16]
     n_heads, n_rays = len(parameters.heads), len(directions)
     mine = torch.nn.functional.one_hot(samples.slots.long(), n_heads).to(places.dtype)  # [n, n_heads]
     part = torch.cat([torch.ones_like(places[:, :1]), places[:, 1:]], 1)
     channels = (mine[:, :, None] * part[:, None]).flatten(1)
-    composited = field.engine.composite(torch.cat([places[:, :1], channels], 1), samples)
+    composited = field.engine.composite(torch.cat([places[:, :1], channels], 1), samples, full_from=full_from)
     parts = composited.image[:, 1:].view(n_rays, n_heads, GEOMETRY)
     share = parts[..., :1]
     whole = parts * (composited.image[:, None, :1] / share.clamp(min=SMALLEST_SHARE))
@@ -148,10 +131,10 @@ def _own_heads(field: Field, samples: Samples, places: Tensor, directions: Tenso
 
 
 def _composite_each(field: Field, samples: Samples, features: Tensor, directions: Tensor,
-                    guard: Guard | None) -> Composite:
+                    full_from: float) -> Composite:
     """The colour head for every sample."""
     parameters, shape = field.parameters, field.architecture
     values = field.engine.field(parameters.trunks, parameters.heads, features, directions, samples,
                                 (shape.trunk, shape.colour_head))
-    composited = field.engine.composite(_damped(values, samples, guard), samples)
+    composited = field.engine.composite(values, samples, full_from=full_from)
     return composited.image[:, 1:], composited

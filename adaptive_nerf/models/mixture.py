@@ -79,7 +79,7 @@ class Mixture:
         n_rays = len(rays.origins)
         look = self.look.expand(n_rays, -1)
         kind = self.field.architecture.appearance
-        seen = radiance(self.field, rays, samples, self.field.encode(samples), codes(kind, look))
+        seen = radiance(self.field, rays, samples, codes=codes(kind, look))
         values: dict[str, Tensor] = {"opacity": seen.opacity}
         if Output.RGB in parts.outputs:
             values["rgb"] = as_taken(kind, seen.colours, look).clamp(0, 1)

@@ -120,8 +120,7 @@ class Joint:
         rays = self.rays_of(batch)
         samples = now.march(rays, self.sampling.capacity, draws.stream(self.seed, "march", self.step))
         look = self.appearance.values[self.rows[batch.photos]]
-        seen = radiance(now, rays, samples, now.encode(samples, self.sink), codes(self.appearance.kind, look),
-                        self.guard(len(batch)))
+        seen = radiance(now, rays, samples, None, codes(self.appearance.kind, look), self.guard(len(batch)), self.sink)
         kept = ~samples.dropped
         error = (as_taken(self.appearance.kind, seen.colours, look) - batch.colours)[kept]
         loss = error.square().mean()

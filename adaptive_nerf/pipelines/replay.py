@@ -51,7 +51,7 @@ def surface_points(field: Field, store: RayStore, pixels: Tensor) -> tuple[Tenso
         batch = store.rays(chunk)
         rays = Rays(batch.origins.to(field.parameters.device), batch.directions.to(field.parameters.device))
         samples = field.march(rays, len(chunk) * ROOM_A_RAY)
-        seen = radiance(field, rays, samples, field.encode(samples))
+        seen = radiance(field, rays, samples)
         t = distances(samples, seen.composited, field.step)
         marched = (~samples.dropped & (samples.following < 0)).cpu()
         kept.append(chunk[marched])

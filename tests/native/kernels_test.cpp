@@ -135,7 +135,7 @@ void pictures(int64_t n_rays, int64_t regions, int64_t capacity, double margin) 
         if (count > 1) values[0] = kNan;
         std::vector<float> image(size_t(n_rays * width)), rest(size_t(3 * n_rays)), rows(size_t(2 * capacity)), slopes(values.size());
         auto given = draws.floats(n_rays * width), more = draws.floats(n_rays);
-        CompositeArgs c{0, n_rays, width, offsets.data(), order.data(), t.data(), delta.data(), values.data(), 1e-4f, 0,
+        CompositeArgs c{0, n_rays, width, offsets.data(), order.data(), t.data(), delta.data(), values.data(), 1e-4f, 0.5f,
                         image.data(), rest.data(), rest.data() + n_rays, rest.data() + 2 * n_rays, rows.data(),
                         rows.data() + capacity, given.data(), more.data(), more.data(), slopes.data()};
         run(composite, c);

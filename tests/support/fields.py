@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from adaptive_nerf.engine.engines import Engine
-from adaptive_nerf.engine.samples import Regions, Samples
+from adaptive_nerf.engine.samples import Composited, Regions, Samples
 from adaptive_nerf.engine.table_gradients import TableGradients
 from adaptive_nerf.geometry.cameras import Camera, look_at
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame
@@ -79,7 +79,7 @@ class KnownField(Field):
 
     @property
     def engine(self) -> Engine:
-        return replace(super().engine, trunk=self._trunk, field=self._each)
+        return replace(super().engine, trunk=self._trunk, field=self._each, blend_in_one=self._blend)
 
     def encode(self, samples: Samples, sink: TableGradients | None = None) -> Tensor:
         """The place itself. [n, 1, 3]"""
@@ -91,6 +91,10 @@ class KnownField(Field):
     def _trunk(self, _weights: Tensor, features: Tensor, _slots: Tensor, _shape: Any) -> Tensor:
         places = features[:, 0]
         return torch.cat([self.density(places)[:, None], self.look(places)], 1)
+
+    def _blend(self, _tables: Tensor, trunks: Tensor, samples: Samples, _shapes: Any, *how: Any, **more: Any) -> Composited:
+        places = self._trunk(trunks, self.encode(samples), samples.slots, None)
+        return super().engine.composite(places, samples, *how[1:], **more)
 
     def _each(self, _trunks: Tensor, heads: Tensor, features: Tensor, directions: Tensor, samples: Samples,
               shapes: Any) -> Tensor:

@@ -20,24 +20,25 @@ from adaptive_nerf.engine.torch_reference import EARLY_STOP
 
 
 def blend(tables: Tensor, weights: Tensor, samples: Samples, shapes: tuple[HashGrid, Trunk],
-          sink: TableGradients | None = None, stop: float = EARLY_STOP, half: bool = False) -> Composited:
+          sink: TableGradients | None = None, stop: float = EARLY_STOP, full_from: float = 0.0,
+          half: bool = False) -> Composited:
     """Of samples as `march` gives them: rows of a slot together. Their places get no gradient."""
     float32(tables=tables, weights=weights, local=samples.local, t=samples.t, delta=samples.delta)
-    return Composited(*_Blend.apply(tables, weights, samples, shapes, sink, (stop, half)))
+    return Composited(*_Blend.apply(tables, weights, samples, shapes, sink, (stop, full_from, half)))
 
 
 class _Blend(torch.autograd.Function):
     @staticmethod
     def forward(ctx, tables, weights, samples, shapes, sink, how):  # type: ignore[no-untyped-def]
         tables, weights = tables.contiguous(), weights.contiguous()
-        (grid, trunk), (stop, half) = shapes, how
+        (grid, trunk), (*how, half) = shapes, how
         local, _stride = by_axis(samples.local)
         features = encoded(tables, local, samples.slots, grid, torch.bfloat16 if half else torch.float32)
         task = Task(samples.slots, trunk, None, half=half)
         places = outputs(task, weights, None, features, None, None)
-        found = composited(places, samples, stop)
+        found = composited(places, samples, how[0])
         if any(ctx.needs_input_grad):
-            ctx.held = task, tables, weights, samples, local, features, places, grid, sink, stop
+            ctx.held = task, tables, weights, samples, local, features, places, grid, sink, how
         ctx.mark_non_differentiable(found[2], *found[4:])
         ctx.set_materialize_grads(False)
         return found
@@ -48,9 +49,9 @@ class _Blend(torch.autograd.Function):
         if ctx.held is None:
             raise RuntimeError("the backward of blend can be run once: it takes the memory of what it was saved; "
                                "call blend again, or encode, trunk and composite")
-        task, tables, weights, samples, local, features, places, grid, sink, stop = ctx.held
+        task, tables, weights, samples, local, features, places, grid, sink, how = ctx.held
         ctx.held = None
-        values_gradient(places, samples, stop, (image, depth, distortion), places)
+        values_gradient(places, samples, how, (image, depth, distortion), places)
         for_weights = trunk_gradient_in_place(task, weights, features, places)
         for_tables = None
         if ctx.needs_input_grad[0] and sink is not None:

@@ -13,18 +13,18 @@ from adaptive_nerf.engine.torch_reference import EARLY_STOP
 RAYS_AT_ONCE = 64
 
 
-def composite(values: Tensor, samples: Samples, stop: float = EARLY_STOP) -> Composited:
+def composite(values: Tensor, samples: Samples, stop: float = EARLY_STOP, full_from: float = 0.0) -> Composited:
     float32(values=values, t=samples.t, delta=samples.delta)
-    return Composited(*_Composite.apply(values, samples, stop))
+    return Composited(*_Composite.apply(values, samples, (stop, full_from)))
 
 
 class _Composite(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, values, samples, stop):  # type: ignore[no-untyped-def]
+    def forward(ctx, values, samples, how):  # type: ignore[no-untyped-def]
         values = values.contiguous()
-        found = composited(values, samples, stop)
+        found = composited(values, samples, how[0])
         ctx.save_for_backward(values)
-        ctx.samples, ctx.stop = samples, stop
+        ctx.samples, ctx.how = samples, how
         ctx.mark_non_differentiable(found[2], *found[4:])
         ctx.set_materialize_grads(False)
         return found
@@ -34,7 +34,7 @@ class _Composite(torch.autograd.Function):
     def backward(ctx, image, depth, _median, distortion, _weights, _relative):  # type: ignore[no-untyped-def]
         (values,) = ctx.saved_tensors
         found = torch.empty_like(values)
-        values_gradient(values, ctx.samples, ctx.stop, (image, depth, distortion), found)
+        values_gradient(values, ctx.samples, ctx.how, (image, depth, distortion), found)
         return found, None, None
 
 
@@ -51,21 +51,21 @@ def composited(values: Tensor, samples: Samples, stop: float) -> tuple[Tensor, .
     return image, *rest.unbind(), *rows.unbind()
 
 
-def values_gradient(values: Tensor, samples: Samples, stop: float, given: tuple[Tensor | None, ...],
+def values_gradient(values: Tensor, samples: Samples, how: tuple[float, float], given: tuple[Tensor | None, ...],
                     into: Tensor) -> None:
-    """From the gradients of image, depth and distortion. `into` may be the values themselves."""
+    """From the gradients of image, depth and distortion; `how`: stop, full_from. `into` may be the values themselves."""
     n_rays = len(samples.offsets) - 1
     into[int(samples.offsets[-1]):] = 0
     image, depth, distortion = (None if part is None else part.contiguous() for part in given)
     image = torch.zeros(n_rays, values.shape[1]) if image is None else image
-    args = _arguments(values, samples, stop)
+    args = _arguments(values, samples, *how)
     args.image_gradient, args.values_gradient = image.data_ptr(), into.data_ptr()
     args.depth_gradient, args.distortion_gradient = (None if part is None else part.data_ptr()
                                                      for part in (depth, distortion))
     pool.run(library().composite_backward, args, -(-n_rays // RAYS_AT_ONCE))
 
 
-def _arguments(values: Tensor, samples: Samples, stop: float):  # type: ignore[no-untyped-def]
+def _arguments(values: Tensor, samples: Samples, stop: float, full_from: float = 0.0):  # type: ignore[no-untyped-def]
     return CompositeArgs(n_rays=len(samples.offsets) - 1, width=values.shape[1], offsets=samples.offsets.data_ptr(),
                          order=samples.order.data_ptr(), t=samples.t.data_ptr(), delta=samples.delta.data_ptr(),
-                         values=values.data_ptr(), stop=stop)
+                         values=values.data_ptr(), stop=stop, full_from=full_from)

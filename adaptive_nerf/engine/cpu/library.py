@@ -49,7 +49,7 @@ class FieldArgs(ctypes.Structure):
         ("head_gradient", c_void_p))
 
 
-CompositeArgs = _struct("CompositeArgs", "i next n_rays width; p offsets order t delta values; f stop unused; "
+CompositeArgs = _struct("CompositeArgs", "i next n_rays width; p offsets order t delta values; f stop full_from; "
                         "p image depth median distortion weights relative image_gradient depth_gradient "
                         "distortion_gradient values_gradient")
 Region = _struct("Region", "d3 low high centroid; d side; i3 blocks; i first_word")

@@ -16,7 +16,7 @@ struct CompositeArgs {
     const float* t;                // [n]
     const float* delta;            // [n]
     const float* values;           // [n][width]
-    float stop, unused;
+    float stop, full_from;
     float* image;                  // [n_rays][width]
     float* depth;                  // [n_rays]
     float* median;                 // [n_rays]
@@ -28,6 +28,13 @@ struct CompositeArgs {
     const float* distortion_gradient;  // [n_rays] or null
     float* values_gradient;            // [n][width]; may be `values` itself
 };
+
+// What the gradient of a sample is multiplied by: see torch_reference.nearness.
+inline float nearness(const CompositeArgs& a, float t) {
+    if (!(t < a.full_from)) return 1;
+    const float share = t / a.full_from;
+    return share * share;
+}
 
 // 1 - e^-x without losing the digits of a small x.
 inline float opacity_of(float thickness) {
@@ -91,11 +98,11 @@ inline void composite_ray(const CompositeArgs& a, int64_t ray, float* weight, fl
 
 // `out` may be `value` itself.
 template <int kWidth>
-inline float slopes_of_row(const float* value, const float* given, float weight, int64_t any_width, float* out) {
+inline float slopes_of_row(const float* value, const float* given, float weight, float near, int64_t any_width, float* out) {
     const int64_t width = kWidth ? kWidth : any_width;
     float total = given[0] * (1 - value[0]);  // the opacity's own channel is 1
     for (int64_t c = 0; c < width; ++c) total += given[c] * value[c];
-    for (int64_t c = 0; c < width; ++c) out[c] = weight * given[c];
+    for (int64_t c = 0; c < width; ++c) out[c] = weight * near * given[c];
     return total;
 }
 
@@ -115,14 +122,15 @@ inline void composite_ray_backward(const CompositeArgs& a, int64_t ray, float* w
         const int64_t row = a.order[begin + k];
         const float w = weight[k], t = a.t[row];
         float* out = a.values_gradient + row * width;
-        float slope = slopes_of_row<kWidth>(a.values + row * width, given, w, width, out) + for_depth * t;
+        const float near = nearness(a, t);
+        float slope = slopes_of_row<kWidth>(a.values + row * width, given, w, near, width, out) + for_depth * t;
         if (for_loss != 0) {
             const float before = all_weight - weight_behind - w, moment_before = all_moment - moment_behind - w * t;
             slope += for_loss * (2 * (t * (before - weight_behind) - (moment_before - moment_behind)) +
                                  w * a.delta[row] * (2 / 3.0f));
             weight_behind += w, moment_behind += w * t;
         }
-        out[0] = a.delta[row] * (left[k] * slope - behind);
+        out[0] = near * a.delta[row] * (left[k] * slope - behind);
         behind += w * slope;
     }
 }

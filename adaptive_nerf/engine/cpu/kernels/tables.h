@@ -40,6 +40,14 @@ struct LevelGradient {
     uint8_t* touched;  // [size / line], or null
 };
 
+template <int kCount, class Number>
+inline bool all_zero(const Number* from) {
+    uint16_t bits[kCount * sizeof(Number) / 2], some = 0;
+    memcpy(bits, from, sizeof bits);
+    for (uint16_t each : bits) some |= each;
+    return some == 0;
+}
+
 template <int kFeatures, class Number>
 inline void scatter_level(const TableArgs& a, const Pending& from, const Level& level, int64_t number,
                           const Piece& piece, LevelGradient to) {
@@ -48,6 +56,7 @@ inline void scatter_level(const TableArgs& a, const Pending& from, const Level& 
     const Number* gradient = static_cast<const Number*>(from.features) + number * from.features_stride;
     for_places<1>({from.local, from.local_stride}, level, to.total, kFeatures, piece.begin, piece.end,
                   [&](int64_t place, int i, const Corners& corners) {
+                      if (all_zero<kFeatures>(gradient + place * kFeatures)) return;  // behind what is opaque
                       const Features given = get<kFeatures>(gradient + place * kFeatures);
                       for (int corner = 0; corner < 8; ++corner) {
                           float* entry = to.total + int64_t(corners.index[corner][i]) * kFeatures;
