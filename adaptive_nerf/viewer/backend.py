@@ -6,7 +6,7 @@ here may be called from any thread, and answers at once where nothing else is sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -30,12 +30,32 @@ class Points:
 
 
 @dataclass(frozen=True)
+class PointsNow:
+    """The points as far as they are known."""
+
+    points: Points | None = None
+    words: str = ""  # why there are none; empty: they are there, or still being read
+
+    @property
+    def known(self) -> bool:
+        return self.points is not None or bool(self.words)
+
+
+class SoloRenderer(Renderer, Protocol):
+    """A Renderer that can leave experts out."""
+
+    def only(self, experts: Collection[int]) -> SoloRenderer:
+        """The same with nothing to see of the other experts: what they hid shows."""
+        ...
+
+
+@dataclass(frozen=True)
 class ModelNow:
     """The model at one moment; all of it belongs together."""
 
     state: ModelState = ModelState.NONE
     words: str = ""  # why there is none, what is being loaded, why it failed; foreign text
-    renderer: Renderer | None = None  # None until there is a model; the former one while another is loaded
+    renderer: SoloRenderer | None = None  # None until there is a model; the former one while another is loaded
     version: str = ""  # for people: which checkpoint
     epoch: int = 0  # grows with every change of what is rendered
     expert_boxes: tuple[Box, ...] = ()  # scene units
@@ -48,8 +68,8 @@ class Backend(Protocol):
         """Frame, photos with cameras, names, splits and pixels on demand, later flights."""
         ...
 
-    def points(self) -> Points | None:
-        """Read when it is first asked for, which may take seconds; None where the scene has none."""
+    def points(self) -> PointsNow:
+        """Subscribers are told when they have been read."""
         ...
 
     def model(self) -> ModelNow: ...
@@ -63,7 +83,7 @@ class Backend(Protocol):
         """What the model can be compared with, newest first: before the adaptation, other checkpoints."""
         ...
 
-    def renderer_of(self, state: str) -> Renderer:
+    def renderer_of(self, state: str) -> SoloRenderer:
         """May take seconds. AdaptiveNerfError where it is gone or damaged."""
         ...
 

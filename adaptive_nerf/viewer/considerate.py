@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from adaptive_nerf.geometry.cameras import Camera
-from adaptive_nerf.rendering.types import Frame, Output, Quality, RenderCancelled, Renderer, never_cancelled
+from adaptive_nerf.rendering.types import Frame, Output, Quality, RenderCancelled, never_cancelled
+from adaptive_nerf.viewer.backend import SoloRenderer
 
 LOOK_AGAIN_S = 0.05
 
@@ -16,8 +17,11 @@ LOOK_AGAIN_S = 0.05
 class Considerate:
     """`learning` says whether steps are being taken at the moment: then full quality waits."""
 
-    renderer: Renderer
+    renderer: SoloRenderer
     learning: Callable[[], bool]
+
+    def only(self, experts: Collection[int]) -> Considerate:
+        return Considerate(self.renderer.only(experts), self.learning)
 
     def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
                cancelled: Callable[[], bool] = never_cancelled) -> Frame:

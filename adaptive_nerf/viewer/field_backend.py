@@ -17,13 +17,13 @@ from adaptive_nerf.jobs.spec import View
 from adaptive_nerf.models.city import City
 from adaptive_nerf.models.mixture import Mixture
 from adaptive_nerf.pipelines.opening import checkpoint_of
-from adaptive_nerf.rendering.types import Renderer
-from adaptive_nerf.viewer.backend import ModelNow, Points
+from adaptive_nerf.viewer.backend import ModelNow, PointsNow, SoloRenderer
 from adaptive_nerf.viewer.considerate import Considerate
 from adaptive_nerf.viewer.field_adaptation import FieldAdaptation
-from adaptive_nerf.viewer.field_models import Shown, boxes_of, checkpoints_beside, newest, save_shown, shown
+from adaptive_nerf.viewer.field_models import Shown, boxes_of, checkpoints_beside, newest, save_shown, shown, solo
+from adaptive_nerf.viewer.interlaced import Interlaced
 from adaptive_nerf.viewer.status_words import ModelState
-from adaptive_nerf.viewer.survey_points import survey_points
+from adaptive_nerf.viewer.survey_points import model_folders, survey_points
 
 FOLLOW_EVERY_S, STATES_FRESH_S = 2.0, 2.0
 BEFORE = "Before the adaptation"
@@ -50,12 +50,13 @@ class FieldBackend:
         self._saved = ""  # the version that was saved last
         self._now = self._beginning()
         self._states: tuple[float, dict[str, Path]] = (-STATES_FRESH_S, {})
-        self._others: dict[str, Renderer] = {}  # the one that was compared with last
-        self._points: Points | None = None
-        self._points_read, self._reading = False, threading.Lock()
+        self._others: dict[str, SoloRenderer] = {}  # the one that was compared with last
+        self._points = PointsNow()
         self._closed = threading.Event()
-        self._loader = threading.Thread(target=self._load, args=(first,), name="model loader")
-        self._loader.start()
+        self._threads = (threading.Thread(target=self._load, args=(first,), name="model loader"),
+                         threading.Thread(target=self._read_points, name="points reader"))
+        for thread in self._threads:
+            thread.start()
 
     def _beginning(self) -> ModelNow:
         spec = self._run.spec
@@ -66,22 +67,22 @@ class FieldBackend:
             "this job names none to wait for"
         return ModelNow(ModelState.NONE, why, expert_boxes=boxes)
 
-    def points(self) -> Points | None:
-        with self._reading:
-            if not self._points_read:
-                self._points, self._points_read = self._read_points(), True
-            return self._points
+    def points(self) -> PointsNow:
+        return self._points
 
-    def _read_points(self) -> Points | None:
-        folder = self.scene.root.resolve().parent.parent / "model"
-        roots = [root.resolve() for root in self._run.roots]
-        if not folder.is_dir() or (roots and not any(folder.is_relative_to(root) for root in roots)):
-            return None
-        try:
-            return survey_points(self.scene, folder)
-        except BadData as error:
-            self._run.progress.warn(f"the points of the survey are not shown: {error}")
-            return None
+    def _read_points(self) -> None:
+        now = PointsNow(words="the COLMAP model that the scene was prepared from is not beside it")
+        for folder in model_folders(self.scene.root, Path(self._run.spec.data_path), self._run.roots):
+            try:
+                points = survey_points(self.scene, folder)
+                now = PointsNow(points) if points else PointsNow(words=f"{folder.parent.name}/model is of other photos")
+            except BadData as error:
+                self._run.progress.warn(f"the points of the survey are not shown: {error}")
+                now = PointsNow(words=f"{folder.parent.name}/model cannot be read")
+            if now.points is not None:
+                break
+        self._points = now
+        self._become(new_picture=False)
 
     def model(self) -> ModelNow:
         with self._lock:
@@ -154,17 +155,17 @@ class FieldBackend:
                 self._states = time.monotonic(), found
         return found
 
-    def renderer_of(self, state: str) -> Renderer:
+    def renderer_of(self, state: str) -> SoloRenderer:
         with self._lock:
             base = self._kept[0] if self._kept else self._base
             other = self._others.get(state)
         if state == BEFORE and base is not None:
-            return Considerate(base.renderer, self._is_learning)
+            return self._for_people(base.renderer)
         if other is None:
             folder = self._checkpoints().get(state)
             if folder is None:
                 raise BadInput(f"{state} is gone; choose another one")
-            other = Considerate(shown(self._run, self.scene, folder).renderer, self._is_learning)
+            other = self._for_people(shown(self._run, self.scene, folder).renderer)
             with self._lock:
                 self._others = {state: other}
         return other
@@ -196,7 +197,10 @@ class FieldBackend:
             self._show(live.live_model().mixture(version, self._run.spec.chunk_points), version)
 
     def _show(self, renderer: Mixture | City, version: str, **news: object) -> None:
-        self._become(renderer=Considerate(renderer, self._is_learning), version=version, **news)
+        self._become(renderer=self._for_people(renderer), version=version, **news)
+
+    def _for_people(self, renderer: Mixture | City) -> SoloRenderer:
+        return Considerate(Interlaced(solo(renderer)), self._is_learning)
 
     def _as_it_stands(self) -> Shown:
         """What is shown, as a copy that does not change any more."""
@@ -247,7 +251,8 @@ class FieldBackend:
 
     def close(self) -> None:
         self._closed.set()
-        self._loader.join()
+        for thread in self._threads:
+            thread.join()
 
 
 def _version(base: Shown, live: FieldAdaptation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from adaptive_nerf.common.run_progress import Run
 from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.geometry.boxes import Box
+from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.jobs.spec import View
 from adaptive_nerf.models import manifest
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint, save
@@ -19,6 +21,8 @@ from adaptive_nerf.models.mixture import Mixture
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.pipelines.adaptation import base_of
 from adaptive_nerf.pipelines.opening import Places, device_of, require_scene
+from adaptive_nerf.rendering.types import Frame, Output, Quality, never_cancelled
+from adaptive_nerf.viewer.backend import SoloRenderer
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,27 @@ class Shown:
 
     def whole(self, run: Run[View], scene: Scene) -> Model:
         return self.model if self.model is not None else _whole(run, scene, self.checkpoint.folder)
+
+
+@dataclass(frozen=True)
+class SoloCity:
+    """A city, or some experts of it."""
+
+    city: City
+    experts: tuple[int, ...] | None = None  # None: all
+
+    def only(self, experts: Collection[int]) -> SoloCity:
+        return SoloCity(self.city, tuple(experts))
+
+    def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
+               cancelled: Callable[[], bool] = never_cancelled) -> Frame:
+        mixture = self.city.mixture_for(camera)
+        seen = mixture if self.experts is None else mixture.only(self.experts)
+        return seen.render(camera, outputs, quality, cancelled)
+
+
+def solo(renderer: Mixture | City) -> SoloRenderer:
+    return SoloCity(renderer) if isinstance(renderer, City) else renderer
 
 
 def shown(run: Run[View], scene: Scene, folder: Path) -> Shown:

@@ -23,6 +23,11 @@ def safe(text: object, most: int = LONGEST_TEXT) -> str:
     return html.escape(one_line(text, most))
 
 
+def swatch(colour: tuple[int, int, int]) -> str:
+    """A patch of a colour, before its name."""
+    return f'<span style="color:rgb{colour}">■</span>'
+
+
 def dot(light: Light) -> str:
     return f'<span style="color:{light.value}">●</span>'
 

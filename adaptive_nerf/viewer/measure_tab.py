@@ -95,17 +95,34 @@ class MeasureTab:
         if self._tool is Tool.DISTANCE and self._first is not None:
             start, grain_m = self._first
             self._first = None
-            self._change(self._book.with_distance(start, here, max(grain_m, picked.grain_m)))
+            self._add(self._book.with_distance(start, here, max(grain_m, picked.grain_m)))
         else:
-            self._change(self._book.with_point(here, picked.grain_m))
+            self._add(self._book.with_point(here, picked.grain_m))
         item = self._book.items[-1]
         self._told.content = f"**{escaped(item.name)}**: {escaped(measurement_words(item, self._frame), 400)}\n\n" \
                              f"{_fineness(item, self._screen)}"
 
+    def _add(self, book: Measurements) -> None:
+        """One more at the end: the others stay as they stand, however many there are."""
+        is_full = len(book.items) == len(self._book.items)  # the first one went
+        self._book = book
+        self._keep()
+        if is_full:
+            self._redraw()
+            return
+        self._client.scene.remove_by_name("/measured/first")
+        index = len(book.items) - 1
+        with self._list:
+            self._rows.append(self._add_row(index, book.items[index]))
+        self._draw(index, book.items[index])
+
     def _change(self, book: Measurements) -> None:
         self._book = book
-        self._client.local_storage.set_item(self._key, kept_measurements.as_text(book))
+        self._keep()
         self._redraw()
+
+    def _keep(self) -> None:
+        self._client.local_storage.set_item(self._key, kept_measurements.as_text(self._book))
 
     def _redraw(self) -> None:
         for row in self._rows:
@@ -130,7 +147,7 @@ class MeasureTab:
     def _rename(self, index: int, name: str) -> None:
         with self._lock:
             self._book = self._book.renamed(index, name)  # the row keeps the focus: it is not built anew
-            self._client.local_storage.set_item(self._key, kept_measurements.as_text(self._book))
+            self._keep()
             self._draw(index, self._book.items[index])
 
     def _delete(self, index: int) -> None:

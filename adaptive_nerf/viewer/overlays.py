@@ -26,23 +26,25 @@ from adaptive_nerf.viewer.overlay_shapes import (
 )
 from adaptive_nerf.viewer.viewpoints import browser_wxyz
 
-FRUSTUM_UNITS = 1.6
+FRUSTUM_UNITS = 1.1
 INK = (235, 235, 235)
 BAR_SHARE = 0.3  # of the photographed width
 
 
 class Layer(StrEnum):
-    TRAIN = "Photos it learned from (blue)"
-    VAL = "Photos kept for checks (orange)"
-    FLIGHTS = "Photos of later flights (pink)"
-    EXPERTS = "Boxes of the experts"
-    POINTS = "Points of the survey"
-    NORTH = "North and scale"
+    TRAIN = "Photos learned"
+    VAL = "Check photos"
+    FLIGHTS = "Later flights"
+    EXPERTS = "Expert boxes"
+    POINTS = "Survey points"
+    NORTH = "North, scale"
 
     @property
     def hint(self) -> str:
         photos = "Each little camera is a photo: click one to fly there."
-        return {Layer.TRAIN: photos, Layer.VAL: photos, Layer.FLIGHTS: photos,
+        return {Layer.TRAIN: f"What the model was made from. {photos}",
+                Layer.VAL: f"Kept out of the training, to check the model with. {photos}",
+                Layer.FLIGHTS: f"Taken later, to be learned in the tab Adapt. {photos}",
                 Layer.EXPERTS: "Each part of the area has an expert; its box has its colour.",
                 Layer.POINTS: "Places that were seen in several photos.",
                 Layer.NORTH: "Arrow and bar lie on the ground."}[self]

@@ -20,6 +20,7 @@ from adaptive_nerf.viewer.backend import ModelNow
 from adaptive_nerf.viewer.compare_tab import CompareTab
 from adaptive_nerf.viewer.compass import compass_html
 from adaptive_nerf.viewer.jobs_tab import JobsTab
+from adaptive_nerf.viewer.kept_view import KeptView
 from adaptive_nerf.viewer.legends import legend_html
 from adaptive_nerf.viewer.markup import block
 from adaptive_nerf.viewer.measure_tab import MeasureTab
@@ -36,7 +37,9 @@ from adaptive_nerf.viewer.status_words import ModelState, Situation, status_html
 from adaptive_nerf.viewer.view_tab import ViewTab
 from adaptive_nerf.viewer.wishes import last_rung, pixels_wanted
 
-WORDS_EVERY_S, TABS_EVERY_S, PANEL_PX = 0.25, 1.0, 480.0
+WORDS_EVERY_S, TABS_EVERY_S, PANEL_PX, KEY_PX = 0.25, 1.0, 480.0, 330.0
+# All that one sees of the ground at first; later they would only lie over its picture.
+UNTIL_THE_MODEL = (Layer.POINTS, Layer.NORTH)
 log = logging.getLogger(__name__)
 
 
@@ -50,6 +53,8 @@ class Page:
         self._model, self._model_is_new = ModelNow(), True
         self._overview = overview_of(self._scene)
         self._pilot = Pilot(client, self._scene.frame)
+        self._kept_view = KeptView(client, self._pilot, self._overview.start, session.job_id)
+        self._points_drawn = False
         self._screen = Screen(client.scene, self._scene.frame, self._wake.set, session.touch)
         self._photos = PhotoPanel(client, self._scene, self._pilot, self._overview.flown_units)
         self._overlays = Overlays(client.scene, self._photo_clicked)
@@ -84,7 +89,10 @@ class Page:
             self._jobs = JobsTab(gui, session.jobs)
         with tabs.add_tab("Session"):
             self._session_tab = SessionTab(client, session, self._who)
-        self._legend, self._compass = gui.add_html(""), gui.add_html("")
+        self._key = gui.add_panel()
+        with self._key.add_tab("North, scale and colours"):
+            self._compass, self._legend = gui.add_html(""), gui.add_html("")
+        self._key.float(x=15, y=-15, width=KEY_PX)
 
     def _layers(self) -> list[Layer]:
         """What there is, or may come, to be drawn over the picture."""
@@ -142,21 +150,31 @@ class Page:
         self._overlays.add_photos(scene)
         self._overlays.add_north_and_scale(self._overview.corner, self._overview.width_units,
                                            scene.frame.units_to_metres(FrameName.VIEWER))
+        self._kept_view.restore()
         self._measure.restore()
         self._adapt.restore()
-        points = self._backend.points()
-        if points is not None:
-            self._overlays.add_points(points.positions_viewer, points.colours)
-            self._view.offer_layer(Layer.POINTS)
+
+    def _draw_points(self) -> None:
+        now = self._backend.points()
+        if not now.known or self._points_drawn:
+            return
+        self._points_drawn = True
+        if now.points is None:
+            self._view.tell_no_points(now.words)
+            return
+        self._overlays.add_points(now.points.positions_viewer, now.points.colours)
+        self._view.offer_layer(Layer.POINTS)
 
     def _send_pictures(self) -> None:
         if self._model_is_new:
             self._model_is_new = False
             self._take_model(self._backend.model())
+            self._draw_points()
         if self._moved.is_set() and self._model.renderer is not None:
             self._moved.clear()
             wish = self._view.wish
-            self._pictures.want(self._pilot.camera(pixels_wanted(wish, self._pilot.window_pixels())), last_rung(wish))
+            camera = self._pilot.camera(pixels_wanted(wish, self._pilot.window_pixels()))
+            self._pictures.want(camera, last_rung(wish), self._view.expert_alone)
         self._pictures.fetch()
         if self._screen.send_if_changed():
             self._client.flush()
@@ -171,8 +189,11 @@ class Page:
             self._view.offer_layer(Layer.EXPERTS)
         if model.epoch != former.epoch:
             self._pictures.model_changed()
-        if former.renderer is None:
+        if former.renderer is None and model.renderer is not None:
             self._moved.set()
+            for layer in UNTIL_THE_MODEL:
+                self._overlays.show(layer, False)
+                self._view.show_layer(layer, False)
 
     def _tell_legend(self) -> None:
         legend = self._screen.legend
@@ -191,6 +212,7 @@ class Page:
         self._adapt.tick()
         if time.monotonic() - self._tabs_at >= TABS_EVERY_S:
             self._tabs_at = time.monotonic()
+            self._kept_view.keep()
             for tab in (self._compare, self._jobs, self._session_tab):
                 tab.tick()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import partial
 
 from adaptive_nerf.common.errors import Failure
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.rendering.render_queue import QueueStatus, RenderQueue, RenderRequest
 from adaptive_nerf.rendering.types import Frame, Output, Quality
-from adaptive_nerf.viewer.backend import Backend
+from adaptive_nerf.viewer.backend import Backend, SoloRenderer
 from adaptive_nerf.viewer.screen import Screen
 
 EVERY_CHANNEL = frozenset(Output)  # so that another display mode needs no new picture
@@ -21,6 +22,7 @@ class PictureSource:
     def __init__(self, backend: Backend, screen: Screen, ready: Callable[[], None]):
         self._backend, self._screen, self._ready = backend, screen, ready
         self._lock = threading.Lock()  # of the other queue
+        self._solos = Solos()
         self._queue = RenderQueue(self._render, ready)
         self._other: RenderQueue | None = None
         self._request: RenderRequest | None = None
@@ -30,10 +32,12 @@ class PictureSource:
         renderer = self._backend.model().renderer
         if renderer is None:
             raise Failure("the model has gone")
-        return renderer.render(request.camera, request.outputs, quality, cancelled)
+        seen = self._solos.of(renderer, request.settings)
+        return seen.render(request.camera, request.outputs, quality, cancelled)
 
-    def want(self, camera: Camera, best: Quality) -> None:
-        self._request = RenderRequest(camera, EVERY_CHANNEL, best)
+    def want(self, camera: Camera, best: Quality, expert: int | None = None) -> None:
+        """`expert`: that one alone."""
+        self._request = RenderRequest(camera, EVERY_CHANNEL, best, expert)
         self._queue.update(self._request)
         with self._lock:
             if self._other is not None:
@@ -54,7 +58,7 @@ class PictureSource:
             return
         with self._lock:
             if not self._closed:
-                self._other = RenderQueue(renderer, self._ready)
+                self._other = RenderQueue(partial(_render_other, renderer, Solos()), self._ready)
                 if self._request is not None:
                     self._other.update(self._request)
 
@@ -77,3 +81,22 @@ class PictureSource:
         self._queue.close()
         if other is not None:
             other.close()
+
+
+class Solos:
+    """One expert alone, of the renderer that was asked last: made once for all rungs. For one thread."""
+
+    def __init__(self) -> None:
+        self._last: tuple[SoloRenderer, Hashable, SoloRenderer] | None = None
+
+    def of(self, renderer: SoloRenderer, expert: Hashable) -> SoloRenderer:
+        if not isinstance(expert, int):
+            return renderer
+        if self._last is None or self._last[0] is not renderer or self._last[1] != expert:
+            self._last = renderer, expert, renderer.only([expert])
+        return self._last[2]
+
+
+def _render_other(renderer: SoloRenderer, solos: Solos, request: RenderRequest, quality: Quality,
+                  cancelled: Callable[[], bool]) -> Frame:
+    return solos.of(renderer, request.settings).render(request.camera, request.outputs, quality, cancelled)

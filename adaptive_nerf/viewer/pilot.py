@@ -55,6 +55,12 @@ class Pilot:
                 self._place(between(start, target, step / STEPS))
             time.sleep(FLIGHT_S / STEPS)
 
+    def stand_at(self, target: View) -> None:
+        """At once."""
+        with self._lock:
+            self._flights += 1
+            self._place(target)
+
     def _place(self, view: View) -> None:
         with self._client.atomic():
             self._camera.up_direction = np.array(UP)

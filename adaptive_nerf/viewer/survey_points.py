@@ -10,6 +10,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,16 @@ class Survey:
     names: tuple[str, ...]  # of its photos
     centres: Array  # [n, 3] of their cameras
     points: Array  # [m, 3]
+
+
+def model_folders(scene_root: Path, data_path: Path, roots: Sequence[Path]) -> list[Path]:
+    """Where that model may be: <data_path>/model as a rule. Only within `roots`, where there are any."""
+    root = scene_root.resolve()
+    places = (root.parent.parent, data_path.resolve(), root.parent, root)
+    folders = dict.fromkeys(place / "model" for place in places)
+    allowed = [place.resolve() for place in roots]
+    return [folder for folder in folders if folder.is_dir() and (
+        not allowed or any(folder.resolve().is_relative_to(place) for place in allowed))]
 
 
 def survey_points(scene: Scene, model_folder: Path) -> Points | None:

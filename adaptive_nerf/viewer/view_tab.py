@@ -8,7 +8,10 @@ import viser
 
 from adaptive_nerf.viewer.colour_maps import ColourMap
 from adaptive_nerf.viewer.display import Background, DisplaySettings, Mode
+from adaptive_nerf.viewer.markup import block, swatch
+from adaptive_nerf.viewer.overlay_shapes import FLIGHT_COLOURS, TRAIN_COLOUR, VAL_COLOUR
 from adaptive_nerf.viewer.overlays import Layer, Overlays
+from adaptive_nerf.viewer.plain_words import escaped
 from adaptive_nerf.viewer.screen import Screen
 from adaptive_nerf.viewer.wishes import Wish
 
@@ -20,17 +23,19 @@ MOST_STOPS, GAMMAS, FARTHEST_M = 4.0, (0.4, 3.0), 10_000.0
 
 
 class ViewTab:
-    """`wish` is read by whoever asks for pictures; `changed` is called when they must be asked for anew."""
+    """`wish` and `expert_alone` are read by whoever asks for pictures; `changed` is called when they must be asked for
+    anew."""
 
     def __init__(self, gui: viser.GuiApi, screen: Screen, changed: Callable[[], None]):
         self._gui, self._screen, self._changed = gui, screen, changed
         self.wish = Wish.AUTO
+        self.expert_alone: int | None = None
         mode = gui.add_dropdown("Show", [mode.value for mode in Mode], initial_value=Mode.COLOUR.value, hint=MODE_HINT)
         mode.on_update(lambda _: screen.set_display(mode=Mode(mode.value)))
         self._expert = gui.add_dropdown("Experts", (ALL_EXPERTS,), initial_value=ALL_EXPERTS, visible=False,
                                         hint="The model is made of experts, one for each part of the area. "
                                              "One alone hides what the others show.")
-        self._expert.on_update(lambda _: screen.set_display(expert_alone=_expert_number(self._expert.value)))
+        self._expert.on_update(lambda _: self._show_expert(_expert_number(self._expert.value)))
         wish = gui.add_dropdown("Quality", [wish.value for wish in Wish], initial_value=Wish.AUTO.value,
                                 hint="Automatic: coarse at once, then finer. Fast: for slow computers. "
                                      "Best: every pixel of your window, which takes longer.")
@@ -40,6 +45,12 @@ class ViewTab:
     def offer_experts(self, count: int) -> None:
         self._expert.options = (ALL_EXPERTS, *(f"{ONLY}{expert}" for expert in range(count)))
         self._expert.visible = count > 1
+
+    def _show_expert(self, expert: int | None) -> None:
+        """At once, what is seen of it in the picture at hand; then a picture of it alone, in which nothing hides it."""
+        self.expert_alone = expert
+        self._screen.set_display(expert_alone=expert)
+        self._changed()
 
     def _wish_for(self, wish: Wish) -> None:
         self.wish = wish
@@ -56,10 +67,20 @@ class ViewTab:
                                              visible=layer not in COME_LATER)
                 self._boxes[layer] = box
                 box.on_update(lambda _, box=box, layer=layer: overlays.show(layer, box.value))
+            self._points_told = self._gui.add_markdown("", visible=False)
+            self._gui.add_html(block(_photo_key(layers)))
 
     def offer_layer(self, layer: Layer) -> None:
         """It has something to show now."""
         self._boxes[layer].visible = True
+
+    def show_layer(self, layer: Layer, visible: bool) -> None:
+        """As if somebody had ticked it."""
+        self._boxes[layer].value = visible
+
+    def tell_no_points(self, why: str) -> None:
+        self._points_told.content = f"This scene has **no survey points**: {escaped(why)}."
+        self._points_told.visible = True
 
     def add_fine_tuning(self) -> None:
         gui, screen, usual = self._gui, self._screen, DisplaySettings()
@@ -90,6 +111,14 @@ class ViewTab:
 
         for widget in (automatic, near, far):
             widget.on_update(changed)
+
+
+def _photo_key(layers: Sequence[Layer]) -> str:
+    """What the colours of the little cameras mean."""
+    colours = {Layer.TRAIN: TRAIN_COLOUR, Layer.VAL: VAL_COLOUR, Layer.FLIGHTS: FLIGHT_COLOURS[0]}
+    kinds = {Layer.TRAIN: "learned", Layer.VAL: "for checks", Layer.FLIGHTS: "of a later flight"}
+    shown = " ".join(f"{swatch(colours[layer])}&nbsp;{kinds[layer]}" for layer in colours if layer in layers)
+    return f"Each little camera is a photo, {shown}: <b>click one</b> to fly there and see it."
 
 
 def _expert_number(name: str) -> int | None:

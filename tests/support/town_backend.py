@@ -16,9 +16,9 @@ from adaptive_nerf.common.errors import Failure
 from adaptive_nerf.data.partition import Partition
 from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.geometry.cameras import Camera
-from adaptive_nerf.rendering.types import Output, Renderer
+from adaptive_nerf.rendering.types import Output
 from adaptive_nerf.synth.world import World
-from adaptive_nerf.viewer.backend import ModelNow, Points, StepTaken
+from adaptive_nerf.viewer.backend import ModelNow, PointsNow, SoloRenderer, StepTaken
 from adaptive_nerf.viewer.status_words import ModelState
 from tests.support.town_renderer import TownRenderer
 
@@ -36,8 +36,8 @@ class TownBackend:
         self._kept = False
         self._now = ModelNow(ModelState.READY, "", self.before, "before", 1, self._boxes)
 
-    def points(self) -> Points | None:
-        return None
+    def points(self) -> PointsNow:
+        return PointsNow(words="this town is a mesh")
 
     def model(self) -> ModelNow:
         with self._lock:
@@ -67,7 +67,7 @@ class TownBackend:
     def states(self) -> list[str]:
         return [BEFORE] if self.model().version == "after" else []
 
-    def renderer_of(self, state: str) -> Renderer:
+    def renderer_of(self, state: str) -> SoloRenderer:
         if state != BEFORE:
             raise Failure(f"{state} is gone")
         return self.before

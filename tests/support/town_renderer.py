@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,20 @@ class TownRenderer:
 
     def __init__(self, world: World, frame: SceneFrame, partition: Partition | None, version: str = "town"):
         self._mesh = MeshRenderer(world, local_frame(REFERENCE), version)
-        self._frame, self._partition = frame, partition
+        self._world, self._frame, self._partition, self._version = world, frame, partition, version
+        self._experts_shown: Collection[int] | None = None
+
+    def only(self, experts: Collection[int]) -> TownRenderer:
+        """What others show is gone; a mesh has nothing behind it."""
+        alone = TownRenderer(self._world, self._frame, self._partition, self._version)
+        alone._experts_shown = experts
+        return alone
+
+    def _without_the_others(self, made: Frame, experts: Collection[int]) -> Frame:
+        hidden = ~np.isin(self._experts(made), list(experts))
+        depth_m = np.where(hidden, np.float32(np.nan), made.depth_m)
+        opacity = None if made.opacity is None else np.where(hidden, np.float32(0), made.opacity)
+        return replace(made, depth_m=depth_m, opacity=opacity)
 
     def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
                cancelled: Callable[[], bool] = never_cancelled) -> Frame:
@@ -31,6 +44,8 @@ class TownRenderer:
         made = self._mesh.render(camera.in_frame(FrameName.ECEF, self._frame), outputs | {Output.DEPTH}, Quality.FULL,
                                  cancelled)
         made = replace(made, camera=camera, quality=quality)
+        if self._experts_shown is not None:
+            made = self._without_the_others(made, self._experts_shown)
         if Output.EXPERT in outputs and self._partition is not None:
             made = replace(made, expert_id=self._experts(made))
         return made.only(outputs)
