@@ -120,9 +120,9 @@ class Lines:
         if time.monotonic() - self._said_s < SECONDS_BETWEEN_LINES:
             return
         self._said_s = time.monotonic()
-        of = f"/{told['of']:g}" if told.get("of") else ""
+        of = f" of {told['of']:g}" if told.get("of") else ""  # steps, seconds or photos: the job knows
         left = f"about {duration(told['eta_s'])} left" if told.get("eta_s") is not None else ""
-        self.line(printable(", ".join(filter(None, (f"step {told.get('step', 0):g}{of}", left,
+        self.line(printable(", ".join(filter(None, (f"is at {told.get('step', 0):g}{of}", left,
                                                     figures(told.get("metrics")))))))
 
     def close(self) -> None:

@@ -128,13 +128,18 @@ def facts(job: Told) -> dict[str, str]:
         "waits": WAITS.get(job["state"]) or _waits_to_retry(job),
         "why": cause or (job["detail"] or ""), "to do": hint,
         "device": ", ".join(job["device"]),
-        "progress": f"{progress.get('step')} of {progress.get('of')} {share_bar(progress)}" if progress else "",
+        "progress": _how_far(progress),
         "left": _left(job), "figures": metrics,
         "runs for": duration(job["running_s"]), "age": duration(job["age_s"]),
         "viewer": job["viewer_url"] or "", "files": job["log_dir"],
         "result": ", ".join(map(str, (job["result"] or {}).get("artifacts") or [])),
         "message": _message(job["spec"])}
     return {name: value for name, value in told.items() if value}
+
+
+def _how_far(progress: Told) -> str:
+    known = progress.get("share") is not None
+    return f"{progress['step']:g} of {progress['of']:g} {share_bar(progress)}" if known else ""
 
 
 def _waits_to_retry(job: Told) -> str:

@@ -68,7 +68,8 @@ def test_success_means_that_the_mediator_has_it_and_stdout_is_the_name_alone(per
 
 @pytest.mark.parametrize(("label", "code", "said"), [
     ("sleep=0.5 steps=4", 0, "is done, psnr 21"), ("exit=65", 65, "failed: told to end with 65"),
-    ("exit=70 fail_attempts=1", 0, "attempt 1 failed: told to end with 70; the next one in 0 s")])
+    ("exit=70 fail_attempts=1", 0, "attempt 1 failed: told to end with 70; tell the fake runner something else; "
+     "the next one in 0 s")])
 def test_a_job_is_followed_to_its_end_and_its_exit_code_is_ours(person, label, code, said):
     ended, _, err = person.sends(label, "--wait")
     assert ended == code, err
