@@ -46,8 +46,8 @@ class Page:
 
 
 def commands_of(line: str) -> list[list[str]]:
-    """`a && b | c` are three; where output goes to does not count, and a <placeholder> is a word."""
-    line = re.sub(r"<(\w+)>", r"\1", line).partition(" > ")[0]
+    """`a && b | c` are three; where output goes to does not count, <placeholder> and [--choice] are words."""
+    line = re.sub(r"<(\w+)>|\[(--\w+)\]", r"\1\2", line).partition(" > ")[0]
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.commenters, lexer.whitespace_split = "#", True
     found: list[list[str]] = [[]]

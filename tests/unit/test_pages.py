@@ -83,12 +83,9 @@ def test_commands_within_a_sentence_are_taken_too(page, clone, targets):
 @pytest.fixture(scope="module")
 def flags(clone):
     """Every flag of every program."""
-    return {flag for name in PROGRAMS for flag in re.findall(r'"(--?[a-zA-Z][\w-]*)"', source_with_flags(clone, name))}
-
-
-def source_with_flags(clone, name):
-    shared = ("adaptive_nerf/client/way.py", "adaptive_nerf/data/prepare_options.py", "bench/harness.py")
-    return "".join((clone / path).read_text() for path in (name, *shared))
+    sources = [*map(clone.joinpath, PROGRAMS), *(clone / "bench").glob("*.py"), clone / "adaptive_nerf/client/way.py",
+               clone / "adaptive_nerf/data/prepare_options.py"]
+    return {flag for source in sources for flag in re.findall(r'"(--?[a-zA-Z][\w-]*)"', source.read_text())}
 
 
 def test_every_flag_that_is_named_is_one(page, flags):
