@@ -2,7 +2,8 @@
 """Looks at the jobs of the mediator on this machine, and tells it what to do with them.
 
 It asks through a socket in the mediator's state folder (--state), which only the user that runs it can open.
-dead-letters, and cancel or retry with --via-topic, go through the broker instead.
+dead-letters, and cancel or retry with --via-topic, go through the broker instead. Flags stand behind the verb; each
+verb has a --help of its own.
 """
 
 from argparse import ArgumentParser
