@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 KAFKA := .kafka/libs
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test test-system check bench soak kafka sanitize bench-engine bench-scene
+.PHONY: help setup demo test test-system check bench soak kafka sanitize bench-engine bench-scene bench-viewer
 .DELETE_ON_ERROR:
 
 help:  ## what can be made
@@ -68,3 +68,6 @@ bench-scene: $(READY)  ## training, adaptation and rendering on a real flight an
 
 bench-engine: $(READY)  ## the field engine against a plain yardstick and the machine's roofline
 	@$(RUN) -m bench.engine
+
+bench-viewer: $(READY)  ## the page of a view job, as an operator meets it; 25 minutes
+	@$(RUN) -m bench.viewer

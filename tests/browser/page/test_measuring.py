@@ -15,7 +15,7 @@ from tests.support.town_page_truth import window_camera
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
-SPOTS = [(300, 560), (200, 300), (480, 430)]  # window pixels, left of the panel
+SPOTS = [(420, 560), (200, 300), (480, 430)]  # window pixels, left of the panel
 NEAR_M = 0.5
 
 

@@ -78,7 +78,7 @@ def test_a_server_that_was_killed_and_came_back_is_found_again(serve, visit):
     person = visit(served)
     person.opens("Measure")
     person.presses("Point")
-    person.clicks(300, 560)
+    person.clicks(420, 560)
     person.sees("Point 1: ")
     served.end()
     person.sees("Connecting")

@@ -15,7 +15,7 @@ from tests.support.town_page_truth import window_camera
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
-PLACES = [(120, 240), (300, 300), (480, 420), (600, 560), (200, 620), (560, 250)]  # left of the panel
+PLACES = [(120, 240), (300, 300), (480, 420), (600, 560), (420, 620), (560, 250)]  # left of the panel
 MODES = ("Depth (metres)", "Opacity", "Normals", "Expert")
 
 

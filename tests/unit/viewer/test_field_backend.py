@@ -226,3 +226,21 @@ def test_a_view_job_adapts_with_the_fields_that_it_has(root):
 def test_a_flight_that_is_not_there(backend_of):
     with pytest.raises(BadInput, match="update_dataset"):
         ready(backend_of()).begin_adaptation("never")
+
+
+def test_a_scene_without_its_model_says_why_there_are_no_points(backend_of):
+    backend = backend_of()
+    wait_until(lambda: backend.points().known, "the points are looked for")
+    assert backend.points().points is None
+    assert "is not beside it" in backend.points().words
+
+
+def test_one_expert_alone_is_the_model_without_the_others(backend_of):
+    backend = ready(backend_of())
+    renderer = backend.model().renderer
+    camera = backend.scene.photos[0].camera(backend.scene.frame.metres_per_unit)
+    whole = renderer.render(camera, frozenset(Output), Quality.FULL)
+    for expert in set(whole.expert_id.ravel().tolist()) - {-1}:
+        alone = renderer.only([expert]).render(camera, frozenset(Output), Quality.FULL)
+        assert set(alone.expert_id.ravel().tolist()) <= {-1, expert}
+        assert (alone.opacity <= whole.opacity + 0.05).all()

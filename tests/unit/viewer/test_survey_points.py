@@ -86,3 +86,20 @@ def test_a_large_cloud_is_thinned_everywhere_alike(monkeypatch):
     assert np.histogram(kept, 10, (0, 100_000))[0].min() > 80
     assert (thinned_evenly(100_000) == kept).all()
     assert len(thinned_evenly(999)) == 999
+
+
+@pytest.mark.parametrize("place", ["", "town", "town/out", "town/out/prepared"])
+def test_the_model_is_looked_for_wherever_it_may_be(tmp_path, place):
+    scene = tmp_path / "town" / "out" / "prepared"
+    scene.mkdir(parents=True)
+    (tmp_path / place / "model").mkdir()
+    found = survey_points.model_folders(scene, tmp_path, [tmp_path])
+    assert found == [tmp_path / place / "model"]
+
+
+def test_it_is_not_read_outside_of_where_jobs_may_read(tmp_path):
+    scene = tmp_path / "allowed" / "out" / "prepared"
+    scene.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "allowed" / "model").symlink_to(tmp_path / "elsewhere")
+    assert survey_points.model_folders(scene, scene, [tmp_path / "allowed"]) == []
