@@ -41,6 +41,7 @@ from bench.viewer_page import view_job
 from bench.viewer_truth import Truth
 
 PEOPLE = 8
+ADAPT_FIELDS = ("data_path", "data_dirname", "mask_dirname", "downscale", "use_amp", "checkpoint_path", "prefix")
 Spec = dict[str, object]
 
 
@@ -67,6 +68,10 @@ def measured(town: Path, trained: Path, work: Path, quick: bool) -> Iterator[Fig
     spec: Spec = {**json.loads((CLONE / "configs" / "view.json").read_bytes()), "data_path": str(town),
                   "checkpoint_path": str(trained)}
     truth = Truth.of(town, scene.frame)
+    steps = 64 if quick else 256
+    say("a flight is learned by the operation adapt")
+    alone = figures_of.steps_a_second_alone({name: spec[name] for name in ADAPT_FIELDS}, sorted(scene.flights)[0],
+                                            work / "adapted", steps)
     say("a view job, and somebody who looks")
     with view_job(work / "view", spec) as job:
         yield from figures_of.first_sight(job, scene)
@@ -75,10 +80,8 @@ def measured(town: Path, trained: Path, work: Path, quick: bool) -> Iterator[Fig
             yield from figures_of.moves(operator)
             yield from figures_of.mode_changes(operator)
             yield from figures_of.clicks(operator, truth)
-            say("a flight is learned, alone and while somebody looks")
-            kept = {name: spec[name] for name in ("data_path", "data_dirname", "mask_dirname", "downscale", "use_amp",
-                                                  "checkpoint_path", "prefix")}
-            yield from figures_of.adaptation(operator, kept, work, 64 if quick else 256)
+            say("the flight is learned while somebody looks")
+            yield from figures_of.adaptation(operator, alone, steps)
     say(f"{PEOPLE} people at once")
     with view_job(work / "crowd", spec) as job:
         yield from figures_of.crowd(job, scene, PEOPLE, 40 if quick else 600)

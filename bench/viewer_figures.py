@@ -124,10 +124,8 @@ def _enu(lat_lon_height: list[float], scene: Scene) -> npt.NDArray[np.float64]:
     return scene.frame.convert(FrameName.ECEF, FrameName.ENU).points(ecef_from_geodetic(np.array(lat_lon_height)))
 
 
-def adaptation(operator: Operator, spec: dict[str, object], work: Path, steps: int) -> Iterator[Figure]:
-    """Steps a second on the page, whose view follows, against the operation `adapt` of the same flight alone."""
-    flight = sorted(operator.scene.flights)[0]
-    alone = _steps_a_second_of_job(spec | {"op": "adapt", "batch": flight, "tto": [steps]}, work / "adapted", steps)
+def adaptation(operator: Operator, alone: float, steps: int) -> Iterator[Figure]:
+    """Steps a second on the page, whose view follows, against those of the operation `adapt` alone."""
     watched = _steps_a_second_on_page(operator, steps, lambda: None)
     turns = itertools.count()
     moving = _steps_a_second_on_page(operator, steps, lambda: operator.go(operator.around(FAR, next(turns) % 12)))
@@ -136,7 +134,9 @@ def adaptation(operator: Operator, spec: dict[str, object], work: Path, steps: i
     yield Figure("adapt_steps_per_s", alone, "1/s")
 
 
-def _steps_a_second_of_job(spec: dict[str, object], out: Path, steps: int) -> float:
+def steps_a_second_alone(spec: dict[str, object], flight: str, out: Path, steps: int) -> float:
+    """Of the operation `adapt` on that flight."""
+    spec = spec | {"op": "adapt", "batch": flight, "tto": [steps]}
     out.with_suffix(".json").write_text(json.dumps(spec))
     process = subprocess.Popen([sys.executable, str(RUNNER), "--configPath", str(out.with_suffix(".json")), "--out",
                                 str(out)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

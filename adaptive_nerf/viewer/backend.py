@@ -118,6 +118,10 @@ class LiveAdaptation(Protocol):
         """Subscribers are told that the model has changed."""
         ...
 
+    def looked_s(self) -> float:
+        """Seconds that were spent on pictures since then, for all who look."""
+        ...
+
     def reset(self) -> None:
         """Back to the model from before the first step."""
         ...

@@ -15,13 +15,15 @@ LOOK_AGAIN_S = 0.05
 
 @dataclass(frozen=True)
 class Considerate:
-    """`learning` says whether steps are being taken at the moment: then full quality waits."""
+    """`learning` says whether steps are being taken at the moment: then full quality waits. `looked` is told how many
+    seconds each picture took."""
 
     renderer: SoloRenderer
     learning: Callable[[], bool]
+    looked: Callable[[float], None]
 
     def only(self, experts: Collection[int]) -> Considerate:
-        return Considerate(self.renderer.only(experts), self.learning)
+        return Considerate(self.renderer.only(experts), self.learning, self.looked)
 
     def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
                cancelled: Callable[[], bool] = never_cancelled) -> Frame:
@@ -29,4 +31,8 @@ class Considerate:
             if cancelled():
                 raise RenderCancelled
             time.sleep(LOOK_AGAIN_S)
-        return self.renderer.render(camera, outputs, quality, cancelled)
+        began = time.monotonic()
+        try:
+            return self.renderer.render(camera, outputs, quality, cancelled)
+        finally:
+            self.looked(time.monotonic() - began)

@@ -23,8 +23,8 @@ class FieldAdaptation:
     """`show(model or None)`: what people see from now on; None is the model from before."""
 
     def __init__(self, run: Run[View], scene: Scene, base: Model, flight: str, show: Callable[[], None],
-                 settle: Callable[[bool], None]):
-        self.flight, self._show, self._settle = flight, show, settle
+                 settle: Callable[[bool], None], looked_s: Callable[[], float]):
+        self.flight, self._show, self._settle, self.looked_s = flight, show, settle, looked_s
         adapt = replace(run, spec=adapt_spec(run.spec, flight))  # type: ignore[arg-type]
         try:
             self._adapter = Adapter(base, photos_to_absorb(adapt, scene), old_photos(adapt, scene),  # type: ignore[arg-type]

@@ -47,6 +47,7 @@ class FieldBackend:
         self._base: Shown | None = None
         self._kept: list[Shown] = []  # what undo goes back to
         self._live: FieldAdaptation | None = None
+        self._looked_s = 0.0  # spent on pictures since a learning model was shown last
         self._saved = ""  # the version that was saved last
         self._now = self._beginning()
         self._states: tuple[float, dict[str, Path]] = (-STATES_FRESH_S, {})
@@ -179,7 +180,7 @@ class FieldBackend:
         if flight not in self.scene.flights:
             raise BadInput(f"there is no later flight {flight}; update_dataset.py adds one")
         live = FieldAdaptation(self._run, self.scene, base.whole(self._run, self.scene), flight, self._show_live,
-                               self._settle)
+                               self._settle, lambda: self._looked_s)
         with self._lock:
             self._live = live
         return live
@@ -192,6 +193,8 @@ class FieldBackend:
 
     def _show_live(self) -> None:
         base, live = self._require_base(), self._live
+        with self._lock:
+            self._looked_s = 0.0
         if live is not None:
             version = _version(base, live)
             self._show(live.live_model().mixture(version, self._run.spec.chunk_points), version)
@@ -200,7 +203,11 @@ class FieldBackend:
         self._become(renderer=self._for_people(renderer), version=version, **news)
 
     def _for_people(self, renderer: Mixture | City) -> SoloRenderer:
-        return Considerate(Interlaced(solo(renderer)), self._is_learning)
+        return Considerate(Interlaced(solo(renderer)), self._is_learning, self._looked)
+
+    def _looked(self, seconds: float) -> None:
+        with self._lock:
+            self._looked_s += seconds
 
     def _as_it_stands(self) -> Shown:
         """What is shown, as a copy that does not change any more."""

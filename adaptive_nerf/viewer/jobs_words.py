@@ -38,8 +38,8 @@ def _row(job: Mapping[str, Any]) -> str:
 
 def _progress(job: Mapping[str, Any]) -> str:
     progress = job.get("progress")
-    if not isinstance(progress, Mapping) or job.get("state") != "RUNNING":
-        return _since(job)
+    if not isinstance(progress, Mapping) or job.get("state") != "RUNNING" or job.get("op") == "view":
+        return _since(job)  # a page has no steps, it is open
     share, step, of, eta_s = (_number(progress.get(key)) for key in ("share", "step", "of", "eta_s"))
     told = [f"step {step:.0f}" + (f" of {of:.0f}" if of else "")] if step is not None else []
     told += [f"{duration(eta_s)} to go"] if eta_s is not None else []

@@ -17,9 +17,10 @@ from adaptive_nerf.viewer.plain_words import escaped, length
 from adaptive_nerf.viewer.screen import Screen
 
 COLOUR = (255, 214, 10)
-LIFT = np.array([0.0, 0.0, 0.15])  # viewer units: a line on the ground is not hidden by it
 KEEPING = "adaptive-nerf-measurements-"
-PATIENCE_S, PIN_UNITS = 3.0, 2.5
+PATIENCE_S = 3.0
+PIN_UNITS, POST_UNITS = 2.5, 1.2  # high enough to stand out of a rough surface
+GO_ON = "Click the next one, or press *Off*."
 
 
 class Tool(StrEnum):
@@ -100,7 +101,7 @@ class MeasureTab:
             self._add(self._book.with_point(here, picked.grain_m))
         item = self._book.items[-1]
         self._told.content = f"**{escaped(item.name)}**: {escaped(measurement_words(item, self._frame), 400)}\n\n" \
-                             f"{_fineness(item, self._screen)}"
+                             f"{_fineness(item, self._screen)} {GO_ON}"
 
     def _add(self, book: Measurements) -> None:
         """One more at the end: the others stay as they stand, however many there are."""
@@ -159,11 +160,11 @@ class MeasureTab:
         if item.end_enu_m is None:
             self._draw_mark(name, item.start_enu_m, item.name)
             return
-        start, end = (self._viewer_point(place) + LIFT for place in (item.start_enu_m, item.end_enu_m))
-        self._client.scene.add_line_segments(name, np.stack([start, end])[None], COLOUR, thickness=3.0,
-                                             thickness_units="screen")
+        start, end = (self._viewer_point(place) for place in (item.start_enu_m, item.end_enu_m))
+        lines = fence(start, end)
+        self._client.scene.add_line_segments(name, lines, COLOUR, thickness=3.0, thickness_units="screen")
         self._client.scene.add_label(f"{name}/name", f"{item.name}: {length(item.spans_m()[0])}",
-                                     position=(start + end) / 2, anchor="bottom-center")
+                                     position=lines[2].mean(0), anchor="bottom-center")
 
     def _draw_mark(self, name: str, enu_m: Enu, text: str = "") -> None:
         """A pin that stands on the place."""
@@ -184,6 +185,12 @@ class MeasureTab:
         name, text = ("measured.geojson", to_geojson(items, self._frame)) if kind == "GeoJSON" else \
             ("measured.csv", to_csv(items, self._frame))
         self._client.send_file_download(name, text.encode(), save_immediately=True)
+
+
+def fence(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """A post on either place, and a line between their tops. [3, 2, 3]"""
+    tops = [place + np.array([0.0, 0.0, POST_UNITS]) for place in (start, end)]
+    return np.stack([np.stack(ends) for ends in ((start, tops[0]), (end, tops[1]), tuple(tops))])
 
 
 def _fineness(item: Measurement, screen: Screen) -> str:

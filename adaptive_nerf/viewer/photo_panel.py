@@ -63,7 +63,7 @@ class PhotoPanel:
 
 def photo_words(photo: Photo) -> str:
     kind = KINDS.get(photo.split) or f"of the later flight {escaped(photo.split, 60)}"
-    taken = f", taken {escaped(photo.captured_at, 40)}" if photo.captured_at else ""
+    taken = f", taken {escaped(photo.captured_at.replace('T', ' '), 40)}" if photo.captured_at else ""
     return f"**{escaped(photo.name, 80)}** — {kind}{taken}.\n\nThe picture behind is what the model shows from there."
 
 

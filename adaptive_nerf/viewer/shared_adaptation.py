@@ -15,7 +15,7 @@ from dataclasses import replace
 from adaptive_nerf.common.errors import AdaptiveNerfError, BadInput
 from adaptive_nerf.viewer.backend import AdaptationStatus, Backend, LiveAdaptation
 
-SHOW_EVERY_S = 2.0  # each look at a changed model costs the time of some steps
+SHOW_EVERY_S, LEARN_PER_LOOK = 2.0, 3.0  # looks at the changed model cost the time of steps: learning gets most of it
 LONGEST_CURVE = 400
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ class SharedAdaptation:
             curve = (*self._told.curve, (steps, taken.loss, taken.psnr_db))
             self._tell(steps=steps, curve=curve if len(curve) <= LONGEST_CURVE else curve[::2], changed=True,
                        running=self._told.running and steps < self._told.of)
-        if time.monotonic() - self._shown_at >= SHOW_EVERY_S:
+        if time.monotonic() - self._shown_at >= max(SHOW_EVERY_S, LEARN_PER_LOOK * live.looked_s()):
             self._show()
 
     def _show(self) -> None:

@@ -115,6 +115,9 @@ class TownAdaptation:
     def show(self) -> None:
         self._backend.turn(True)
 
+    def looked_s(self) -> float:
+        return 0.0
+
     def reset(self) -> None:
         self._backend.turn(False)
 

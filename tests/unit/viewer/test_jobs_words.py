@@ -44,3 +44,9 @@ def test_no_field_can_break_out_of_its_place(nasty):
 
 def test_without_jobs_it_says_so():
     assert "no jobs yet" in jobs_html([])
+
+
+def test_a_page_has_no_steps_it_is_open_for_a_while():
+    job = {"job_id": "look", "op": "view", "state": "RUNNING", "running_s": 125.0, "progress": {"step": 125}}
+    assert "step" not in jobs_html([job])
+    assert "for 2 min" in jobs_html([job])

@@ -20,6 +20,7 @@ class FakeModel:
     before: int = 0
     kept: list = field(default_factory=list)
     shown: list = field(default_factory=list)
+    looked: float = 0.0  # seconds that every look takes
     problem: Exception | None = None
     go: threading.Event = field(default_factory=threading.Event)
 
@@ -38,6 +39,9 @@ class FakeModel:
 
     def show(self):
         self.shown.append(self.value)
+
+    def looked_s(self):
+        return self.looked
 
     def reset(self):
         self.value = self.before
@@ -178,3 +182,14 @@ def test_a_long_curve_is_thinned(shared):
     assert len(curve) <= LONGEST_CURVE
     assert curve[0][0] == 1
     assert curve[-1][0] > 2.9 * LONGEST_CURVE
+
+
+@pytest.mark.parametrize(("looked_s", "shows"), [(0.0, 6), (10.0, 2)])
+def test_the_longer_a_look_takes_the_rarer_the_model_is_shown(model, shared, monkeypatch, looked_s, shows):
+    """Learning gets most of the machine: after the first step, and at the end, it is shown in any case."""
+    monkeypatch.setattr("adaptive_nerf.viewer.shared_adaptation.SHOW_EVERY_S", 0.0)
+    model.looked = looked_s
+    model.go.set()
+    shared.start("Ada", "event", 6)
+    wait_until(lambda: model.value == 6 and model.shown and model.shown[-1] == 6, "the last step is shown")
+    assert len(set(model.shown)) == shows
