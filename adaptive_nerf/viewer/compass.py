@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 
-from adaptive_nerf.viewer.overlay_shapes import pixel_span_m, round_length_m
+from adaptive_nerf.viewer.overlay_shapes import round_length_m, window_span_m
 from adaptive_nerf.viewer.plain_words import heading_name, length
 from adaptive_nerf.viewer.viewpoints import View
 
-LONGEST_BAR_PX = 150
+LONGEST_BAR = 0.15  # of the window's height
 
 
-def compass_html(view: View, window_height_px: int, distance_m: float | None) -> str:
-    """SVG from numbers alone. `distance_m` is to what stands in the middle of the picture."""
+def compass_html(view: View, distance_m: float | None) -> str:
+    """SVG from numbers alone. `distance_m` is to what stands in the middle of the picture.
+
+    Lengths are shares of the window's height: the browser draws 3-D with more or fewer pixels than its window has.
+    """
     heading = view.heading_deg()
     needle = (f'<svg width="56" height="56" viewBox="-28 -28 56 56" role="img" aria-label="compass">'
               f'<circle r="26" fill="none" stroke="#888"/><g transform="rotate({-heading:.1f})">'
@@ -21,7 +24,7 @@ def compass_html(view: View, window_height_px: int, distance_m: float | None) ->
               f'<text y="-12" x="9" font-size="11" fill="currentColor">N</text></g></svg>')
     words = f"Looking {heading_name(heading)}, {_dip_words(view.dip_deg())}"
     return (f'<div style="display:flex;gap:10px;align-items:center;padding:4px 8px;font-size:13px">{needle}'
-            f"<div>{words}{_bar(view, window_height_px, distance_m)}</div></div>")
+            f"<div>{words}{_bar(view, distance_m)}</div></div>")
 
 
 def _dip_words(dip_deg: float) -> str:
@@ -30,11 +33,11 @@ def _dip_words(dip_deg: float) -> str:
     return f"{abs(dip_deg):.0f}° {'down' if dip_deg > 0 else 'up'}"
 
 
-def _bar(view: View, window_height_px: int, distance_m: float | None) -> str:
+def _bar(view: View, distance_m: float | None) -> str:
     if distance_m is None or not math.isfinite(distance_m) or distance_m <= 0:
         return '<div style="color:#888">no scale: nothing is in the middle</div>'
-    pixel_m = pixel_span_m(view.fov_rad, window_height_px, distance_m)
-    bar_m = round_length_m(LONGEST_BAR_PX * pixel_m)
-    return (f'<div style="margin-top:4px;width:{bar_m / pixel_m:.0f}px;border:2px solid currentColor;border-top:0;'
-            f'height:6px"></div><div>{length(bar_m) if bar_m < 1 else f"{bar_m:g} m"} in the middle of the '
+    window_m = window_span_m(view.fov_rad, distance_m)
+    bar_m = round_length_m(LONGEST_BAR * window_m)
+    return (f'<div style="margin-top:4px;width:{100 * bar_m / window_m:.1f}vh;border:2px solid currentColor;'
+            f'border-top:0;height:6px"></div><div>{length(bar_m) if bar_m < 1 else f"{bar_m:g} m"} in the middle of the '
             f"picture</div>")

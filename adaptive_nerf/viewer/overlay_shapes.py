@@ -67,6 +67,6 @@ def north_arrow(foot: Array, size: float) -> Array:
     return np.stack([np.stack(ends) for ends in ((foot, tip), *((tip, barb) for barb in barbs))])
 
 
-def pixel_span_m(fov_rad: float, window_height_px: int, distance_m: float) -> float:
-    """What one pixel of the window spans at a distance along the optical axis."""
-    return 2 * math.tan(fov_rad / 2) * distance_m / max(window_height_px, 1)
+def window_span_m(fov_rad: float, distance_m: float) -> float:
+    """What the window's height spans at a distance along the optical axis."""
+    return 2 * math.tan(fov_rad / 2) * distance_m

@@ -206,7 +206,7 @@ class Page:
         if told != self._status.content:
             self._status.content = told
         picked = self._screen.pick(0.5, 0.5)
-        compass = compass_html(self._pilot.view(), self._pilot.window_height_px, picked.distance_m if picked else None)
+        compass = compass_html(self._pilot.view(), picked.distance_m if picked else None)
         if compass != self._compass.content:
             self._compass.content = compass
         self._adapt.tick()

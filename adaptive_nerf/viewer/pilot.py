@@ -24,10 +24,6 @@ class Pilot:
         self._flights = 0  # the newest one goes on, the others end
         self._camera.max_orbit_distance = FARTHEST_ORBIT_UNITS
 
-    @property
-    def window_height_px(self) -> int:
-        return self._camera.image_height
-
     def view(self) -> View:
         camera = self._camera
         return View(np.array(camera.position), np.array(camera.look_at), float(camera.fov))

@@ -61,9 +61,9 @@ def test_a_great_many_photos_are_thinned_evenly():
 
 def test_the_compass_turns_and_the_bar_is_as_long_as_it_says():
     view = View(np.zeros(3), np.array([1.0, 0, -1]), math.radians(90))
-    told = compass_html(view, 1000, 100.0)  # a pixel spans 0.2 m
+    told = compass_html(view, 100.0)  # the window spans 200 m
     assert "rotate(-90.0)" in told
     assert "Looking east, 45° down" in told
-    assert "width:100px" in told
+    assert "width:10.0vh" in told
     assert "20 m in the middle" in told
-    assert "no scale" in compass_html(view, 1000, None)
+    assert "no scale" in compass_html(view, None)
