@@ -38,6 +38,6 @@ def _bar(view: View, distance_m: float | None) -> str:
         return '<div style="color:#888">no scale: nothing is in the middle</div>'
     window_m = window_span_m(view.fov_rad, distance_m)
     bar_m = round_length_m(LONGEST_BAR * window_m)
+    told = length(bar_m) if bar_m < 1 else f"{bar_m:g} m"
     return (f'<div style="margin-top:4px;width:{100 * bar_m / window_m:.1f}vh;border:2px solid currentColor;'
-            f'border-top:0;height:6px"></div><div>{length(bar_m) if bar_m < 1 else f"{bar_m:g} m"} in the middle of the '
-            f"picture</div>")
+            f'border-top:0;height:6px"></div><div>{told} in the middle of the picture</div>')
