@@ -26,7 +26,7 @@ def test_a_snapshot_is_downloaded_and_kept_with_its_pose(shared_server, visit, k
     kept = shared_server.job / "snapshots" / download.suggested_filename
     assert kept.read_bytes() == content
     picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB").resize(WINDOW))
-    assert gap(picture[150:, :640], window[150:, :640]) < 12
+    assert gap(picture[150:540, :640], window[150:540, :640]) < 12
     pose = json.loads(kept.with_suffix(".json").read_text())
     assert pose["heading_deg"] == pytest.approx(0, abs=1)
     assert "°" in pose["position"]
