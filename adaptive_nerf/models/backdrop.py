@@ -48,7 +48,17 @@ def contracted(place: Tensor) -> Tensor:
 
 def leaves_downwards(rays: Rays, regions: Regions) -> Tensor:
     """Whether rays leave the boxes through their floor; X of a scene is down. -> [n_rays] bool"""
+    until = _walls(rays, regions)
+    return (rays.directions[:, 0] > 0) & (until[:, 0] <= until[:, 1:].amin(1))
+
+
+def leaves_at(rays: Rays, regions: Regions) -> Tensor:
+    """Distances at which rays leave the boxes; 0 where they do not meet them. -> [n_rays]"""
+    return _walls(rays, regions).amin(1).clamp(min=0)
+
+
+def _walls(rays: Rays, regions: Regions) -> Tensor:
+    """Distances to the walls ahead. -> [n_rays, 3]"""
     low, high = (rays.origins.new_tensor(regions.bounds[part]) for part in (slice(3), slice(3, 6)))
     ahead = torch.where(rays.directions > 0, high, low)
-    until = torch.where(rays.directions == 0, torch.inf, (ahead - rays.origins) / rays.directions)
-    return (rays.directions[:, 0] > 0) & (until[:, 0] <= until[:, 1:].amin(1))
+    return torch.where(rays.directions == 0, torch.inf, (ahead - rays.origins) / rays.directions)

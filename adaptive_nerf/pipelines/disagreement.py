@@ -25,6 +25,7 @@ OUTPUTS = frozenset({Output.RGB, Output.DEPTH})
 LARGEST_KNOWN_ERROR = 0.1  # of a colour from 0 to 1, after the exposure is fitted: more is news
 MOST_BY_EXPOSURE = 0.25  # a larger difference than that is no exposure's doing
 FEWEST_PIXELS, FLAT = 50, 0.05
+LEAST_LIKENESS = 0.5  # correlation: below, the model does not know the place
 REACH_M = 12.0  # before and behind the surface: a storey or three
 START = 0.45  # of the cells that are opened; without use they close again after some rebuilds
 Floats = npt.NDArray[np.float64]
@@ -72,37 +73,42 @@ def _surprising_places(look: FirstLook, box: Box, cell: float, metres_per_unit: 
 
 def _errors(look: FirstLook) -> npt.NDArray[np.float32]:
     """Largest error of a channel, after scale and offset per channel are fitted; 0 where there is no picture."""
-    seen, real, valid = _side_by_side(look)
+    small = look.frame.camera
     scale, offset = exposure(look)
-    error = np.abs(seen * scale + offset - real).max(-1)
-    return np.where(valid, error, 0).astype(np.float32)
+    real = _means(look.photo.colours, small.height, small.width)
+    error = np.abs(np.asarray(look.frame.rgb) * scale + offset - real).max(-1)
+    return np.where(look.photo.valid[_middles(look)], error, 0).astype(np.float32)
 
 
 def exposure(look: FirstLook) -> tuple[Floats, Floats]:
     """Scale and offset per channel that turn the model's colours into the photo's; fitted twice, the second time
-    without what is news. [3], [3]"""
-    seen, real, valid = _side_by_side(look)
+    without what is news. [3], [3]
+
+    The line between both spreads: least squares would take every difference for a want of contrast in the photo, and
+    so would means over areas, for the model's pixels are points. The model would then be taught too much contrast.
+    """
+    seen, middles = np.asarray(look.frame.rgb), _middles(look)
+    real, valid = look.photo.colours[middles], look.photo.valid[middles]
     scale, offset = np.ones(3), np.zeros(3)
     for _ in range(2):
         usual = valid & (np.abs(seen * scale + offset - real).max(-1) <= MOST_BY_EXPOSURE)
         for channel in range(3):
-            own = seen[..., channel][usual]
-            if len(own) >= FEWEST_PIXELS and np.ptp(own) > FLAT:
-                scale[channel], offset[channel] = np.polyfit(own, real[..., channel][usual], 1)
+            own, theirs = seen[..., channel][usual], real[..., channel][usual]
+            if len(own) >= FEWEST_PIXELS and np.ptp(own) > FLAT and np.corrcoef(own, theirs)[0, 1] > LEAST_LIKENESS:
+                scale[channel] = theirs.std() / own.std()
+                offset[channel] = theirs.mean() - scale[channel] * own.mean()
     return scale, offset
 
 
-def _side_by_side(look: FirstLook) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """The model's picture, the photo at its size, and where the photo has a picture."""
-    small = look.frame.camera
-    height, width = look.photo.valid.shape
+def _middles(look: FirstLook) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """Row and column of the photo's pixel in the middle of each of the look's. [height, 1], [width]"""
+    small, (height, width) = look.frame.camera, look.photo.valid.shape
     rows = ((np.arange(small.height) + 0.5) * height / small.height).astype(int)
     columns = ((np.arange(small.width) + 0.5) * width / small.width).astype(int)
-    real = _shrunk(look.photo.colours, small.height, small.width)
-    return np.asarray(look.frame.rgb), real, look.photo.valid[rows[:, None], columns]
+    return rows[:, None], columns
 
 
-def _shrunk(picture: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
+def _means(picture: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
     """Means over the area of the small pixels. [H, W, 3] -> [height, width, 3]"""
     small = torch.nn.functional.interpolate(torch.from_numpy(picture).permute(2, 0, 1)[None], (height, width),
                                             mode="area")

@@ -18,17 +18,19 @@ from adaptive_nerf.engine import draws
 from adaptive_nerf.engine.samples import Rays, next_stretch
 from adaptive_nerf.engine.table_gradients import TableGradients
 from adaptive_nerf.models.appearance import Appearance, as_taken, codes
-from adaptive_nerf.models.field import Field, Guard, radiance
+from adaptive_nerf.models.backdrop import leaves_at
+from adaptive_nerf.models.field import Field, Guard, Radiance, radiance
 from adaptive_nerf.pipelines.optimiser import Optimiser
 from adaptive_nerf.pipelines.rates import Rates
 
 MOST_RAYS = 1 << 17
 FEWEST_RAYS = 64
 ROOM = 1.25  # for samples, above what is aimed at: a batch is never quite the mean
-SAMPLES_A_RAY = 32  # on average: more are cut short by longer steps
+SAMPLES_A_RAY = 16  # on average: longer steps see to it. Twice as many rays are worth more than half the step
 OBSERVE_EVERY, REBUILD_EVERY = 2, 16
 HELD_STEPS = 256  # nothing is taken for empty before shapes have formed: too early costs more than a decibel, and
 # leaves fog before the cameras that no later step removes
+TOGETHER_STEPS = 256  # at first all trunks learn as one: each sees the rays of all, and they stay alike at the borders
 DECAY, ADAPTING_DECAY = 0.95, 0.9
 
 
@@ -90,7 +92,8 @@ class Joint:
     seed: int
     near: float = 0.0  # scene units
     far: float = math.inf
-    full_from: float = 0.0  # scene units: see Guard
+    full_from: float = 0.0  # scene units, the height that the drone flew at: see Guard
+    pull: float = 0.0  # of the depth, see `_pulled`
     floor: Tensor | None = None  # occupancy bits that stay, whatever is seen: of a model that only absorbs a flight
     step: int = 0
     sink: TableGradients = field(init=False)
@@ -127,7 +130,8 @@ class Joint:
         value, count = float(loss.detach()), int(samples.count)
         finite = math.isfinite(value)
         if finite:
-            loss.backward()
+            self._pulled(loss, rays, seen, kept).backward()
+            self._as_one()
             self.optimiser.step(self.field.parameters, self.sink, self.appearance.values, rates)
             if rates.appearance:
                 self.centre()
@@ -150,6 +154,20 @@ class Joint:
             value.grad = None
         self.appearance.values.grad = None
         self.step += 1
+
+    def _pulled(self, loss: Tensor, rays: Rays, seen: Radiance, kept: Tensor) -> Tensor:
+        """Where photos leave open how far away something is, it is as far as may be: ground, not fog in the air."""
+        if not self.pull or not self.full_from:
+            return loss
+        depth = seen.composited.depth + (1 - seen.opacity) * leaves_at(rays, self.field.regions)
+        return loss - self.pull / self.full_from * depth[kept].mean()
+
+    def _as_one(self) -> None:
+        """Trunks begin alike; with the same gradient they stay so."""
+        gradient = self.field.parameters.trunks.grad
+        fresh = self.floor is None and self.step < TOGETHER_STEPS
+        if fresh and gradient is not None and bool(self.optimiser.active.all()):
+            gradient.copy_(gradient.sum(0, keepdim=True).expand_as(gradient))
 
     @torch.no_grad()
     def centre(self) -> None:

@@ -29,7 +29,7 @@ from adaptive_nerf.pipelines.metrics import mean_score
 from adaptive_nerf.pipelines.opening import partition_of, photos_in_memory, scene_of, set_up_arithmetic
 from adaptive_nerf.pipelines.patience import Patience
 from adaptive_nerf.pipelines.pictures import photo_pixels
-from adaptive_nerf.pipelines.rates import Rates, Schedule, rates_of
+from adaptive_nerf.pipelines.rates import Rates, Schedule, pull, rates_of
 from adaptive_nerf.pipelines.scoring import picture_from, score_photos, spread
 from adaptive_nerf.pipelines.trackers import Tracker
 from adaptive_nerf.pipelines.training_plan import Plan
@@ -123,6 +123,7 @@ class Training:
         return {"phase": 0.0 if is_joint else 1.0, **told}
 
     def _joint_step(self, rates: Rates) -> dict[str, float]:
+        self.joint.pull = pull(self.plan.progress) if self.began_at == 0 else 0.0  # what is there already stays there
         taken = self.joint.take(rates)
         return {"loss": taken.loss, "train_psnr_db": taken.psnr_db, "rays": float(taken.rays)}
 

@@ -9,6 +9,7 @@ from adaptive_nerf.jobs.spec import Adapt, Eval, Train
 
 WARM_UP_STEPS = 50
 HELD_SHARE = 0.2  # of a run, before the rates begin to decay
+PULL, PULLED_SHARE = 6e-3, 2 / 3  # of depths towards far, in the first part of a run: then photos alone say where
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Rates:
         return Rates(*(rate * factor for rate in vars(self).values()))
 
 
-TRAINING = Rates(3e-2, 2e-3, 2e-3, 2e-3, 1e-3)
+TRAINING = Rates(3e-2, 2e-2, 2e-2, 2e-3, 1e-3)
 ADAPTING = Rates(1e-2, 1e-3, 0.0, 0.0, 1e-2)
 
 
@@ -43,6 +44,11 @@ def rates_of(spec: Train | Adapt | Eval) -> Rates:
     if not isinstance(spec, Train):  # what experts share never changes when a flight is absorbed
         chosen |= {"heads": 0.0, "background": 0.0}
     return replace(recipe, **chosen)
+
+
+def pull(progress: float) -> float:
+    """How much of depths is added to the loss at a share of a whole run; see Joint."""
+    return PULL * max(0.0, 1 - progress / PULLED_SHARE)
 
 
 @dataclass(frozen=True)
