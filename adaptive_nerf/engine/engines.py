@@ -47,16 +47,15 @@ class Engine:
     blend_in_one: Callable | None = None
 
     def blend(self, tables: Tensor, weights: Tensor, samples: Samples, shapes: tuple[HashGrid, Trunk],
-              sink: TableGradients | None = None, stop: float = torch_reference.EARLY_STOP,
-              full_from: float = 0.0) -> Composited:
+              sink: TableGradients | None = None, full_from: float = 0.0) -> Composited:
         """encode, trunk and composite, at once where that saves memory; for samples whose places get no gradient.
 
         Then the backward can be run once only.
         """
         if self.blend_in_one is not None:
-            return self.blend_in_one(tables, weights, samples, shapes, sink, stop, full_from)
+            return self.blend_in_one(tables, weights, samples, shapes, sink, full_from)
         features = self.encode(tables, samples.local, samples.slots, shapes[0], sink)
-        return self.composite(self.trunk(weights, features, samples.slots, shapes[1]), samples, stop, full_from)
+        return self.composite(self.trunk(weights, features, samples.slots, shapes[1]), samples, full_from=full_from)
 
 
 TORCH = Engine("torch")

@@ -27,6 +27,8 @@ from adaptive_nerf.pipelines.replay import replay_pool
 from adaptive_nerf.rendering.types import never_cancelled
 
 WARM_UP_STEPS, HALVED_AFTER_STEPS = 8, 48
+PULL = 4e-3  # of depths towards far at first, as in training: where a house was, there is no ghost of it in the air
+MOST_IS_KNOWN = 0.9  # share of table entries whose first gradients are told from news
 ROOM_A_RAY = 48  # samples, on average
 TOUCHED_SHARE = 1e-3  # of the new photos' samples: fewer do not count as touching an expert
 PROBED_RAYS = 4096
@@ -66,9 +68,12 @@ class Adapter:
         units = base.scene_frame.metres_per_unit
         self.replayed = replay_pool(base.field, everything, places, self.looks, settings.seed, units)
         self.steps = 0
+        self._doubt_small_gradients()
 
     def step(self) -> Taken:
-        taken = self.joint.learn(self._draw(), self.settings.rates.scaled(rate_of_step(self.steps)))
+        share = rate_of_step(self.steps)
+        self.joint.pull = PULL * share
+        taken = self.joint.learn(self._draw(), self.settings.rates.scaled(share))
         self.steps += 1
         return taken
 
@@ -142,6 +147,19 @@ class Adapter:
         held = set(base.appearance.photo_ids) - {photo.photo.photo_id for photo in self.new}
         free = torch.tensor([[photo_id not in held] for photo_id in looks.photo_ids], device=looks.values.device)
         looks.values.register_hook(lambda gradient: torch.where(free, gradient, 0.0))
+
+    @torch.no_grad()
+    def _doubt_small_gradients(self) -> None:
+        """Adam's first steps are full ones however small a gradient is, and would shake what the photos confirm. So it
+        begins as if large gradients had been usual, level by level: what is news goes at once, the rest hardly."""
+        with torch.enable_grad():
+            gradient = self.joint.table_gradient(self._draw()).abs()
+        usual = self.joint.optimiser.moments["tables"].second
+        for level in self.joint.field.architecture.grid.layout:
+            rows = slice(level.offset, level.offset + level.size)
+            found = gradient[:, rows][gradient[:, rows] > 0]
+            if len(found):
+                usual[:, rows] = found.sort().values[int(MOST_IS_KNOWN * (len(found) - 1))].square()
 
     def _draw(self) -> RayBatch:
         """Rays of the new photos, and of old ones where the new ones do not see; mixed, for where samples have no room

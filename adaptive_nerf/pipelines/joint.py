@@ -15,7 +15,7 @@ from torch import Tensor
 
 from adaptive_nerf.data.ray_store import RayBatch, RayStore
 from adaptive_nerf.engine import draws
-from adaptive_nerf.engine.samples import Rays, next_stretch
+from adaptive_nerf.engine.samples import Rays, Samples, next_stretch
 from adaptive_nerf.engine.table_gradients import TableGradients
 from adaptive_nerf.models.appearance import Appearance, as_taken, codes
 from adaptive_nerf.models.backdrop import leaves_at
@@ -119,28 +119,41 @@ class Joint:
         return Rays(batch.origins, batch.directions, self.near, self.far)
 
     def learn(self, batch: RayBatch, rates: Rates) -> Taken:
-        now = replace(self.field, step=self.sampling.step)
-        rays = self.rays_of(batch)
-        samples = now.march(rays, self.sampling.capacity, draws.stream(self.seed, "march", self.step))
-        look = self.appearance.values[self.rows[batch.photos]]
-        seen = radiance(now, rays, samples, None, codes(self.appearance.kind, look), self.guard(len(batch)), self.sink)
-        kept = ~samples.dropped
-        error = (as_taken(self.appearance.kind, seen.colours, look) - batch.colours)[kept]
-        loss = error.square().mean()
+        samples, seen, loss, pulled = self._looked_at(batch, self.sink)
         value, count = float(loss.detach()), int(samples.count)
         finite = math.isfinite(value)
         if finite:
-            self._pulled(loss, rays, seen, kept).backward()
+            pulled.backward()
             self._as_one()
             self.optimiser.step(self.field.parameters, self.sink, self.appearance.values, rates)
             if rates.appearance:
                 self.centre()
         else:
             self.sink.clear()
-        self.sampling.saw(count / max(1, int(kept.sum())), adjust=self.floor is None)
+        self.sampling.saw(count / max(1, int((~samples.dropped).sum())), adjust=self.floor is None)
         self._observe(samples, seen.composited.relative)
         self.step += 1
         return Taken(value, -10 * math.log10(max(value, 1e-12)) if finite else math.nan, len(batch), count, finite)
+
+    def table_gradient(self, batch: RayBatch) -> Tensor:
+        """What a step on these rays would ask of the tables; nothing is changed. [n_slots, rows, features]"""
+        tables = self.field.parameters.tables
+        sink = TableGradients(self.field.architecture.grid, len(tables), tables.device)
+        _, _, _, pulled = self._looked_at(batch, sink)
+        pulled.backward()
+        self._forget_gradients()
+        self.field.engine.scatter(sink)
+        return sink.total
+
+    def _looked_at(self, batch: RayBatch, sink: TableGradients) -> tuple[Samples, Radiance, Tensor, Tensor]:
+        """What the rays show, how far that is from their photos, and what is to become less."""
+        now, rays = replace(self.field, step=self.sampling.step), self.rays_of(batch)
+        samples = now.march(rays, self.sampling.capacity, draws.stream(self.seed, "march", self.step))
+        look = self.appearance.values[self.rows[batch.photos]]
+        seen = radiance(now, rays, samples, None, codes(self.appearance.kind, look), self.guard(len(batch)), sink)
+        kept = ~samples.dropped
+        loss = (as_taken(self.appearance.kind, seen.colours, look) - batch.colours)[kept].square().mean()
+        return samples, seen, loss, self._pulled(loss, rays, seen, kept)
 
     def guard(self, n_rays: int) -> Guard:
         """Behind the ground there is another colour each time: only what is opaque explains a photo."""
@@ -150,10 +163,13 @@ class Joint:
     def forget_step(self) -> None:
         """Leave the step at hand out, with all that it has put aside."""
         self.sink.clear()
+        self._forget_gradients()
+        self.step += 1
+
+    def _forget_gradients(self) -> None:
         for _, value in self.field.parameters.named():
             value.grad = None
         self.appearance.values.grad = None
-        self.step += 1
 
     def _pulled(self, loss: Tensor, rays: Rays, seen: Radiance, kept: Tensor) -> Tensor:
         """Where photos leave open how far away something is, it is as far as may be: ground, not fog in the air."""

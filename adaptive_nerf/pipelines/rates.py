@@ -25,7 +25,7 @@ class Rates:
 
 
 TRAINING = Rates(3e-2, 2e-2, 2e-2, 2e-3, 1e-3)
-ADAPTING = Rates(1e-2, 1e-3, 0.0, 0.0, 1e-2)
+ADAPTING = Rates(2.5e-2, 3e-3, 0.0, 0.0, 1e-2)
 
 
 def rates_of(spec: Train | Adapt | Eval) -> Rates:

@@ -92,9 +92,10 @@ class KnownField(Field):
         places = features[:, 0]
         return torch.cat([self.density(places)[:, None], self.look(places)], 1)
 
-    def _blend(self, _tables: Tensor, trunks: Tensor, samples: Samples, _shapes: Any, *how: Any, **more: Any) -> Composited:
+    def _blend(self, _tables: Tensor, trunks: Tensor, samples: Samples, _shapes: Any, _sink: Any,
+               full_from: float) -> Composited:
         places = self._trunk(trunks, self.encode(samples), samples.slots, None)
-        return super().engine.composite(places, samples, *how[1:], **more)
+        return super().engine.composite(places, samples, full_from=full_from)
 
     def _each(self, _trunks: Tensor, heads: Tensor, features: Tensor, directions: Tensor, samples: Samples,
               shapes: Any) -> Tensor:

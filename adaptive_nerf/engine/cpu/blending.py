@@ -20,11 +20,10 @@ from adaptive_nerf.engine.torch_reference import EARLY_STOP
 
 
 def blend(tables: Tensor, weights: Tensor, samples: Samples, shapes: tuple[HashGrid, Trunk],
-          sink: TableGradients | None = None, stop: float = EARLY_STOP, full_from: float = 0.0,
-          half: bool = False) -> Composited:
+          sink: TableGradients | None = None, full_from: float = 0.0, half: bool = False) -> Composited:
     """Of samples as `march` gives them: rows of a slot together. Their places get no gradient."""
     float32(tables=tables, weights=weights, local=samples.local, t=samples.t, delta=samples.delta)
-    return Composited(*_Blend.apply(tables, weights, samples, shapes, sink, (stop, full_from, half)))
+    return Composited(*_Blend.apply(tables, weights, samples, shapes, sink, (EARLY_STOP, full_from, half)))
 
 
 class _Blend(torch.autograd.Function):

@@ -53,7 +53,7 @@ def composited(values: Tensor, samples: Samples, stop: float) -> tuple[Tensor, .
 
 def values_gradient(values: Tensor, samples: Samples, how: tuple[float, float], given: tuple[Tensor | None, ...],
                     into: Tensor) -> None:
-    """From the gradients of image, depth and distortion; `how`: stop, full_from. `into` may be the values themselves."""
+    """From the gradients of image, depth, distortion. `how`: stop, full_from; `into` may be the values themselves."""
     n_rays = len(samples.offsets) - 1
     into[int(samples.offsets[-1]):] = 0
     image, depth, distortion = (None if part is None else part.contiguous() for part in given)
