@@ -203,7 +203,8 @@ def _true_depth(mixture: Mixture, photos: Sequence[LoadedPhoto], truth: GroundTr
         error = depth_error(frame.depth_m, known.depth_m, photo.valid)
         errors_m += [error.median_m] if error else []
         ids = frame.expert_id
-        border = ndimage.maximum_filter(ids, SEAM_PX) != ndimage.minimum_filter(ids, SEAM_PX)
+        least = ndimage.minimum_filter(ids, SEAM_PX)  # -1: the end of what is known, which is no seam
+        border = (ndimage.maximum_filter(ids, SEAM_PX) != least) & (least >= 0)
         if (border & photo.valid).sum() >= FEWEST_PIXELS:
             seams.append(psnr(frame.rgb, photo.colours, border & photo.valid)
                          - psnr(frame.rgb, photo.colours, ~border & photo.valid))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptive_nerf.engine.samples import Rays, Regions
-from adaptive_nerf.models.backdrop import contracted, far_ground, leaves_downwards
+from adaptive_nerf.models.backdrop import contracted, far_ground, leaves_at, leaves_downwards
 
 BOX = Regions.of([(-0.25, -1.0, -1.0, 0.25, 1.0, 1.0)])
 UP, DOWN, LEVEL = [-1.0, 0, 0], [1.0, 0, 0], [0.0, 1, 0]
@@ -52,3 +52,12 @@ def test_a_ray_just_within_the_edge_of_the_floor_leaves_through_it():
     for offset, through in ((-0.01, True), (0.01, False)):
         angle = math.atan2(0.8 + offset, 1.25)  # from 1.25 above the floor to its edge, 0.8 away
         assert leaves_downwards(rays([[math.cos(angle), math.sin(angle), 0.0]]), BOX).tolist() == [through]
+
+
+def test_rays_leave_the_boxes_at_the_nearest_wall_ahead_and_at_once_where_they_are_beside_them():
+    low, high = (torch.tensor(BOX.bounds[part]) for part in (slice(3), slice(3, 6)))
+    seen = rays([DOWN, LEVEL])
+    places = seen.origins + leaves_at(seen, BOX)[:, None] * seen.directions
+    assert ((places - low).abs().amin(1).minimum((places - high).abs().amin(1)) < 1e-5).all()
+    past = Rays(high[None] + 1, torch.tensor([DOWN]))
+    assert leaves_at(past, BOX).tolist() == [0.0]

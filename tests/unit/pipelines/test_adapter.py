@@ -57,6 +57,15 @@ def same(first: Model, second: Model) -> bool:
     return all(torch.equal(value, other[name]) for name, value in learned(first).items())
 
 
+def test_the_first_step_moves_what_is_news_and_hardly_what_the_photos_confirm(begun):
+    careful, eager = begun(), begun()
+    eager.joint.optimiser.moments["tables"].second.zero_()
+    ways = [after(each, 1).field.parameters.tables - each.base.field.parameters.tables for each in (careful, eager)]
+    far = [way[way != 0].abs() for way in ways]
+    assert float(far[0].median()) < 0.5 * float(far[1].median())
+    assert float(far[0].max()) > 0.5 * float(far[1].max())
+
+
 def words_of(model: Model, slot: int) -> torch.Tensor:
     occupancy = model.field.grids.occupancy
     return occupancy.words[occupancy.first_words[slot]:occupancy.first_words[slot + 1]]

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from adaptive_nerf.models.backdrop import leaves_at
+from adaptive_nerf.models.field import radiance
+from adaptive_nerf.pipelines.joint import TOGETHER_STEPS
 from adaptive_nerf.pipelines.meta import MetaSettings, outer_step
 from adaptive_nerf.pipelines.rates import Rates
 from tests.unit.pipelines.training.factory import learned
@@ -37,6 +40,31 @@ def test_joint_steps_lower_the_loss(prepared):
     training = prepared()
     losses = [training.joint.take(FULL).loss for _ in range(80)]
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
+
+
+def test_trunks_learn_as_one_at_first_and_apart_later(prepared):
+    joint = prepared().joint
+    for step, alike in ((0, True), (TOGETHER_STEPS, False)):
+        joint.step = step
+        joint.take(FULL)
+        trunks = joint.field.parameters.trunks.detach()
+        assert (trunks == trunks[:1]).all() == alike
+
+
+def test_a_pull_moves_depths_away_from_the_cameras(prepared):
+    depths = []
+    for pull in (0.0, 0.1):
+        joint = prepared().joint
+        joint.full_from, joint.pull = 1.0, pull
+        for _ in range(40):
+            joint.take(FULL)
+        batch = joint.draw()
+        rays = joint.rays_of(batch)
+        with torch.no_grad():
+            seen = radiance(joint.field, rays, joint.field.march(rays, 100_000))
+            depth = seen.composited.depth + (1 - seen.opacity) * leaves_at(rays, joint.field.regions)
+        depths.append(float(depth.mean()))
+    assert depths[1] > depths[0]
 
 
 @pytest.mark.parametrize("algo", ["fomaml", "reptile"])
