@@ -111,10 +111,11 @@ void pictures(int64_t n_rays, int64_t regions, int64_t capacity, double margin) 
     std::vector<Region> places;
     for (int64_t s = 0; s < regions; ++s) {
         const double low = 0.4 * double(s);
-        places.push_back({{low, 0, 0}, {low + 1, 1, 1}, {low + 0.5, 0.5, 0.5}, 1, {3, 3, 3}, s * 27});
+        places.push_back({{low, 0, 0}, {low + 1, 1, 1}, {low + 0.5, 0.5, 0.5}, 1, {3, 3, 3}, s * 27, {1, 1, 1}, s});
     }
     std::vector<int64_t> words;
     for (int64_t i = 0; i < regions * 27; ++i) words.push_back(i % 3 == 0 ? 0 : i % 3 == 1 ? -1 : 0x0f0f00ff12345678);
+    std::vector<uint8_t> halls(size_t(regions), 0);
     const int64_t groups = (n_rays + 63) / 64;
     std::vector<int32_t> counts(size_t(n_rays * regions)), offsets(size_t(n_rays + 1)), following(size_t(n_rays), 0);
     std::vector<int32_t> slots(size_t(capacity), 0), rays(size_t(capacity), 0), order(size_t(capacity), 0);
@@ -125,7 +126,8 @@ void pictures(int64_t n_rays, int64_t regions, int64_t capacity, double margin) 
     MarchArgs a{0, n_rays, origins.data(), directions.data(), 0.01, double(kInfinity), 0.02, 5, 1, 60, places.data(), regions,
                 {0, 0, 0, 0.4 * double(regions - 1) + 1, 1, 1}, margin, {1, 1, 0}, 0, words.data(), 1 / 12.0, 12, nullptr,
                 counts.data(), found.data(), capacity / 2, 0, found_at.data(), offsets.data(), dropped.data(),
-                following.data(), capacity, local.data(), slots.data(), rays.data(), t.data(), delta.data(), order.data()};
+                following.data(), capacity, local.data(), slots.data(), rays.data(), t.data(), delta.data(), order.data(), halls.data()};
+    run(march_look_ahead, a);
     run(march_count, a);
     const int64_t count = march_lay_out(&a);
     assert(count <= capacity && offsets[size_t(n_rays)] == count);

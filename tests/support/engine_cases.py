@@ -81,12 +81,14 @@ def loop_composite(values, samples, stop=1e-4):
             "relative": relative}
 
 
-def random_occupancy(regions, cell, seed):
-    """Blocks that are full, empty, or half full of random cells."""
+def random_occupancy(regions, cell, seed, airy=False):
+    """Blocks that are full, empty (with `airy`, nearly all of them), or half full of random cells."""
     full = Occupancy.full(regions, cell)
     generator = torch.Generator().manual_seed(seed)
     bits = torch.randint(-(2**62), 2**62, full.words.shape, generator=generator) * 2
     kind = torch.randint(0, 3, full.words.shape, generator=generator)
+    if airy:
+        kind = torch.where(torch.rand(full.words.shape, generator=generator) < 0.97, 0, kind)
     return replace(full, words=torch.where(kind == 0, 0, torch.where(kind == 1, -1, bits)))
 
 

@@ -12,6 +12,8 @@ from adaptive_nerf.engine.cpu.library import MarchArgs, Region, library
 from adaptive_nerf.engine.samples import Occupancy, Rays, Regions, Samples, Stepping
 
 RAYS_AT_ONCE = 64
+HALL = 4  # words along an edge
+MANY_RAYS = 512  # for which it is worth to look first where there is nothing at all
 
 
 def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping, capacity: int,
@@ -36,6 +38,11 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
     # Last, so that what comes after the march takes its place.
     found, found_at = torch.empty(capacity, 3, dtype=torch.int32), torch.empty(items, dtype=torch.int64)
     args.found, args.room, args.found_at = found.data_ptr(), capacity, found_at.data_ptr()
+    halls = torch.empty(_halls(places), dtype=torch.uint8)
+    if n_rays >= MANY_RAYS:
+        args.halls = halls.data_ptr()
+        pool.run(library().march_look_ahead, args, sum(place.halls[0] for place in places))
+        args.next = 0
     pool.run(library().march_count, args, items)
     count = library().march_lay_out(ctypes.byref(args))
     numbers[:3, count:], numbers[3:, count:], indices[:, count:] = 0.5, 0, 0
@@ -48,10 +55,18 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
 
 @functools.lru_cache(maxsize=64)
 def _regions(regions: Regions, blocks: tuple[tuple[int, int, int], ...]) -> ctypes.Array:
-    found, first = (Region * len(blocks))(), 0
+    found, first, hall = (Region * len(blocks))(), 0, 0
     for region, box, centroid, side, size in zip(found, regions.boxes, regions.centroids, regions.sides, blocks,
                                                  strict=True):
         region.low, region.high, region.centroid = tuple(box[:3]), tuple(box[3:]), tuple(centroid)
         region.side, region.blocks, region.first_word = side, size, first
+        region.halls, region.first_hall = tuple(-(-words // HALL) for words in size), hall
         first += size[0] * size[1] * size[2]
+        hall += region.halls[0] * region.halls[1] * region.halls[2]
     return found
+
+
+def _halls(places: ctypes.Array) -> int:
+    """How many there are in all."""
+    last = places[len(places) - 1]
+    return last.first_hall + last.halls[0] * last.halls[1] * last.halls[2]

@@ -1,5 +1,5 @@
-// Marching through occupancy bits: as reference_march.py says, but what is empty is skipped a cell or a word of 4 x 4 x 4
-// cells at a time. In float64 as there, so that the same places are taken.
+// Marching through occupancy bits: as reference_march.py says, but what is empty is skipped a cell, a word of 4 x 4 x 4
+// cells, or a block of 4 x 4 x 4 words at a time. In float64 as there, so that the same places are taken.
 #pragma once
 #include <vector>
 
@@ -19,8 +19,10 @@ struct Found {
 struct Region {
     double low[3], high[3], centroid[3];
     double side;
-    int64_t blocks[3];
+    int64_t blocks[3];         // words along each axis
     int64_t first_word;
+    int64_t halls[3];          // of up to 4 x 4 x 4 words
+    int64_t first_hall;
 };
 
 struct MarchArgs {
@@ -54,6 +56,7 @@ struct MarchArgs {
     float* t;
     float* delta;
     int32_t* order;
+    uint8_t* halls;            // whether anything is in each; or null: nobody has looked
 };
 
 inline float drawn(uint64_t key, uint64_t index) {  // draws.uniform
@@ -110,11 +113,15 @@ inline Look look(const MarchArgs& a, const Region& region, const Ray& ray, const
         const int64_t low = int64_t(grid[d]);
         cell[d] = low < 0 ? 0 : low > most ? most : low;
     }
-    const int64_t block = ((cell[0] >> 2) * region.blocks[1] + (cell[1] >> 2)) * region.blocks[2] + (cell[2] >> 2);
-    const uint64_t word = uint64_t(a.words[region.first_word + block]);
-    const int bit = int((cell[0] & 3) << 4 | (cell[1] & 3) << 2 | (cell[2] & 3));
-    if (word >> bit & 1) return {true, true, 0};
-    const int shift = word == 0 ? 2 : 0;
+    const int64_t hall = ((cell[0] >> 4) * region.halls[1] + (cell[1] >> 4)) * region.halls[2] + (cell[2] >> 4);
+    int shift = 4;
+    if (!a.halls || a.halls[region.first_hall + hall]) {
+        const int64_t block = ((cell[0] >> 2) * region.blocks[1] + (cell[1] >> 2)) * region.blocks[2] + (cell[2] >> 2);
+        const uint64_t word = uint64_t(a.words[region.first_word + block]);
+        const int bit = int((cell[0] & 3) << 4 | (cell[1] & 3) << 2 | (cell[2] & 3));
+        if (word >> bit & 1) return {true, true, 0};
+        shift = word == 0 ? 2 : 0;
+    }
     double way = INFINITY;
     for (int d = 0; d < 3; ++d) {
         const int64_t edge = ((cell[d] >> shift) + (ray.inverse[d] > 0)) << shift;
@@ -224,7 +231,32 @@ inline int64_t walk(const MarchArgs& a, const Ray& ray, int64_t index, Room& roo
     }
 }
 
+// Slab `x` of a region's halls.
+inline void look_into_halls(const MarchArgs& a, const Region& region, int64_t x) {
+    const int64_t *blocks = region.blocks, *halls = region.halls;
+    uint8_t* slab = a.halls + region.first_hall + x * halls[1] * halls[2];
+    memset(slab, 0, size_t(halls[1] * halls[2]));
+    for (int64_t i = 4 * x; i < 4 * x + 4 && i < blocks[0]; ++i)
+        for (int64_t j = 0; j < blocks[1]; ++j) {
+            const int64_t* row = a.words + region.first_word + (i * blocks[1] + j) * blocks[2];
+            uint8_t* to = slab + (j >> 2) * halls[2];
+            for (int64_t k = 0; k < blocks[2]; ++k) to[k >> 2] |= uint8_t(row[k] != 0);
+        }
+}
+
 extern "C" {
+// Fills `halls`. An item is a slab of a region.
+void march_look_ahead(MarchArgs* args) {
+    const MarchArgs& a = *args;
+    int64_t slabs = 0;
+    for (int64_t s = 0; s < a.n_regions; ++s) slabs += a.regions[s].halls[0];
+    for (int64_t item; (item = take(&args->next, slabs)) >= 0;) {
+        int64_t s = 0, x = item;
+        while (x >= a.regions[s].halls[0]) x -= a.regions[s++].halls[0];
+        look_into_halls(a, a.regions[s], x);
+    }
+}
+
 void march_count(MarchArgs* args) {
     const MarchArgs& a = *args;
     Room room(a.n_regions);
