@@ -21,6 +21,7 @@ from adaptive_nerf.models.occupancy import OccupancyGrids
 from adaptive_nerf.models.parameters import FieldParameters
 
 SMALLEST_SHARE = 1e-10
+UNKNOWN = 0.5  # grey, where there should be ground and no photo has shown any: nothing is made up
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ def radiance(field: Field, rays: Rays, samples: Samples, features: Tensor | None
     shape = field.architecture.background
     background = behind(field.engine, field.parameters.background, shape, rays,
                         (directions[:, :DIRECTION].contiguous(), field.regions))
-    if guard is not None:
-        background = torch.where(leaves_downwards(rays, field.regions)[:, None], guard.floor, background)
+    if guard is not None or shape is not None:
+        floor = torch.full_like(background, UNKNOWN) if guard is None else guard.floor
+        background = torch.where(leaves_downwards(rays, field.regions)[:, None], floor, background)
     return Radiance(colours + (1 - opacity[:, None]) * background, opacity, composited)
 
 

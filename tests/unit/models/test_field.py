@@ -8,7 +8,7 @@ import torch
 
 from adaptive_nerf.engine.directions import spherical_harmonics
 from adaptive_nerf.engine.samples import Rays
-from adaptive_nerf.models.field import Field, Guard, radiance
+from adaptive_nerf.models.field import UNKNOWN, Field, Guard, radiance
 from tests.support.engine_cases import loop_encode
 from tests.support.fields import ground_at, ground_regions, known_field, random_field, tiny_architecture
 
@@ -261,3 +261,10 @@ def test_in_training_what_is_near_a_camera_learns_by_the_square_of_its_distance(
         pulls.append(features.grad)
     torch.testing.assert_close(pulls[1], pulls[0] * (samples.t / 10.0).square()[:, None, None])
     assert pulls[0].any()
+
+
+def test_where_there_should_be_ground_and_none_was_seen_it_is_grey_and_past_the_boxes_the_backdrop():
+    field = emptied(random_field())
+    down, past = rays_down([[0.2, 0.3]]), rays_down([[0.9, 0.9]], tilt=(0.3, 0.9, 0.1))
+    assert torch.equal(seen(field, down).colours, torch.full((1, 3), UNKNOWN))
+    assert not torch.isclose(seen(field, past).colours, torch.tensor(UNKNOWN)).all()
