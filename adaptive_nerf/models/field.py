@@ -6,7 +6,7 @@ of the routing, and so are the features. What lies beyond every box is the backd
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from adaptive_nerf.models.occupancy import OccupancyGrids
 from adaptive_nerf.models.parameters import FieldParameters
 
 SMALLEST_SHARE = 1e-10
+OPAQUE = 1 - 2e-4
 UNKNOWN = 0.5  # grey, where there should be ground and no photo has shown any: nothing is made up
 
 
@@ -79,13 +80,29 @@ def radiance(field: Field, rays: Rays, samples: Samples, features: Tensor | None
         composite = _own_heads if field.architecture.deferred else _composite_each
         colours, composited = composite(field, samples, features, directions, full_from)
     opacity = composited.image[:, 0]
-    shape = field.architecture.background
-    background = behind(field.engine, field.parameters.background, shape, rays,
-                        (directions[:, :DIRECTION].contiguous(), field.regions))
-    if guard is not None or shape is not None:
-        floor = torch.full_like(background, UNKNOWN) if guard is None else guard.floor
-        background = torch.where(leaves_downwards(rays, field.regions)[:, None], floor, background)
+    if guard is None:
+        background = _seen_behind(field, rays, directions, opacity)
+    else:
+        background = _backdrop(field, rays, directions, guard.floor)
     return Radiance(colours + (1 - opacity[:, None]) * background, opacity, composited)
+
+
+def _seen_behind(field: Field, rays: Rays, directions: Tensor, opacity: Tensor) -> Tensor:
+    """Of what is opaque nobody sees what is behind: there it is black. -> [n_rays, 3]"""
+    background = opacity.new_zeros(len(opacity), 3)
+    if field.architecture.background is None:
+        return background
+    open_rays = (opacity < OPAQUE).nonzero()[:, 0]
+    part = replace(rays, origins=rays.origins[open_rays], directions=rays.directions[open_rays])
+    floor = opacity.new_full((len(open_rays), 3), UNKNOWN)
+    return background.index_copy(0, open_rays, _backdrop(field, part, directions[open_rays], floor))
+
+
+def _backdrop(field: Field, rays: Rays, directions: Tensor, floor: Tensor) -> Tensor:
+    """`floor` behind rays that leave the boxes downwards, else the backdrop. -> [n_rays, 3]"""
+    colours = behind(field.engine, field.parameters.background, field.architecture.background, rays,
+                     (directions[:, :DIRECTION].contiguous(), field.regions))
+    return torch.where(leaves_downwards(rays, field.regions)[:, None], floor, colours)
 
 
 def _seen_from(field: Field, rays: Rays, codes: Tensor | None) -> Tensor:
