@@ -15,7 +15,7 @@ from tests.support.world import World, topic_for
 from tests.unit.pipelines.training.factory import learned
 
 pytestmark = pytest.mark.system
-TRAIN = {"op": "train", "mask_dirname": "g22_grid_bm105_ss11", "num_submodules": 4, "outer_steps": 60,
+TRAIN = {"op": "train", "mask_dirname": "g22_grid_bm105_ss11", "num_submodules": 4, "outer_steps": 240,
          "log2_hashmap_size": 12, "levels": 4, "rays": 512, "samples": 8192, "batch_size": 1, "support_rays": 128,
          "query_rays": 64, "inner_iter": 2, "eval_step": 30, "save_step": 20}
 ADAPT = {"op": "adapt", "checkpoint_path": "town", "batch": "event", "tto": 12, "support_rays": 512}
@@ -89,7 +89,7 @@ def test_every_operation_leaves_what_it_promises(path):
 
 def test_the_adapted_model_is_a_new_version_beside_the_old_one(path):
     steps = CheckpointStore.of_job(path["adapted"]).steps()
-    assert list(steps) == [60, 72]
+    assert list(steps) == [240, 252]
 
 
 def test_what_was_learned_of_the_flight_shows_on_photos_that_were_held_back(path):
