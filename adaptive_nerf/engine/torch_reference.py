@@ -120,13 +120,16 @@ def field(trunk_weights: Tensor, colour_weights: Tensor, features: Tensor, direc
 def nearness(t: Tensor, full_from: float) -> Tensor:
     """What the gradient of samples is multiplied by, so that those before a camera do not explain its photo first.
 
-    A camera's own rays lie close together there. From the distance `full_from` on it is 1; 0 turns this off.
+    A camera's own rays lie close together there. From the distance `full_from` on it is 1.
     """
-    return (t / full_from).clamp(max=1).square() if full_from > 0 else torch.ones_like(t)
+    return (t / full_from).clamp(max=1).square()
 
 
 def composite(values: Tensor, samples: Samples, stop: float = EARLY_STOP, full_from: float = 0.0) -> Composited:
-    """Volume rendering over ragged rays. values [capacity, 1 + channels]: the density, then what is to be blended."""
+    """Volume rendering over ragged rays. values [capacity, 1 + channels]: the density, then what is to be blended.
+
+    `full_from`: from this distance on gradients count in full, see nearness; 0: all do.
+    """
     if full_from > 0:
         near = nearness(samples.t, full_from)[:, None]
         values = near * values + ((1 - near) * values).detach()
