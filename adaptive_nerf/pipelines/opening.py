@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from adaptive_nerf.common.errors import BadData, BadInput, BadUsage
+from adaptive_nerf.common.memory import keep_freed_memory
 from adaptive_nerf.common.run_progress import Run, StopRequested
 from adaptive_nerf.data.masks import open_partition, partition_names
 from adaptive_nerf.data.partition import Partition
@@ -40,6 +41,7 @@ def set_up_arithmetic(run: Run[Spec] | None = None) -> None:
 
     Half precision as the job wishes; where it asks for it in so many words, it is told that there is none.
     """
+    keep_freed_memory()
     torch.set_num_threads(1)
     if run is None:
         return

@@ -15,7 +15,7 @@ from adaptive_nerf.geometry.frames import FrameName
 from adaptive_nerf.jobs.spec import Video
 from adaptive_nerf.pipelines.camera_paths import Flown, frames_to_cover, preset_path
 from adaptive_nerf.pipelines.keyframes import keyframe_path
-from adaptive_nerf.pipelines.opening import open_renderer
+from adaptive_nerf.pipelines.opening import open_renderer, set_up_arithmetic
 from adaptive_nerf.pipelines.video_file import render_video
 from adaptive_nerf.rendering.types import Renderer
 
@@ -23,6 +23,7 @@ NAME = "video.mp4"
 
 
 def make_video(run: Run[Video]) -> Result:
+    set_up_arithmetic(run)
     renderer, scene = open_renderer(run)
     return film(run, renderer, scene)
 

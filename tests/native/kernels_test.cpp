@@ -115,7 +115,7 @@ void pictures(int64_t n_rays, int64_t regions, int64_t capacity, double margin) 
     }
     std::vector<int64_t> words;
     for (int64_t i = 0; i < regions * 27; ++i) words.push_back(i % 3 == 0 ? 0 : i % 3 == 1 ? -1 : 0x0f0f00ff12345678);
-    std::vector<uint8_t> halls(size_t(regions), 0);
+    std::vector<int64_t> halls(size_t(regions), 0);
     const int64_t groups = (n_rays + 63) / 64;
     std::vector<int32_t> counts(size_t(n_rays * regions)), offsets(size_t(n_rays + 1)), following(size_t(n_rays), 0);
     std::vector<int32_t> slots(size_t(capacity), 0), rays(size_t(capacity), 0), order(size_t(capacity), 0);

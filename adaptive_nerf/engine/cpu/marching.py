@@ -38,7 +38,7 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
     # Last, so that what comes after the march takes its place.
     found, found_at = torch.empty(capacity, 3, dtype=torch.int32), torch.empty(items, dtype=torch.int64)
     args.found, args.room, args.found_at = found.data_ptr(), capacity, found_at.data_ptr()
-    halls = torch.empty(_halls(places), dtype=torch.uint8)
+    halls = torch.empty(_halls(places), dtype=torch.int64)
     if n_rays >= MANY_RAYS:
         args.halls = halls.data_ptr()
         pool.run(library().march_look_ahead, args, sum(place.halls[0] for place in places))

@@ -166,6 +166,19 @@ def test_marching_gives_the_same_samples(cpu, n_rays, seed, n_slots, margin, inv
         torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_marching_agrees_on_rays_that_are_flat_or_no_rays_at_all(cpu, seed):
+    regions = Regions.of([[0, 0, 0, 1, 1, 1], [0.7, 0.1, 0, 2, 1, 0.9]])
+    rays, generator = random_rays(300, seed), torch.Generator().manual_seed(seed)
+    flat = torch.where(torch.rand(300, 3, generator=generator) < 0.3, 0.0, rays.directions)
+    flat[::97], rays.origins[5] = torch.nan, torch.inf
+    rays = replace(rays, directions=torch.nn.functional.normalize(flat, dim=1))
+    occupancy = random_occupancy(regions, 1 / 60, seed, airy=True)
+    found, expected = (engine.march(rays, regions, occupancy, Stepping(0.03), 3000) for engine in (cpu, TORCH))
+    for name in ("slots", "rays", "order", "offsets", "dropped", "following", "count"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
+
+
 @often
 @given(SIZES, SLOTS, SEEDS, GRIDS)
 def test_lazy_adam_takes_the_same_steps(cpu, n, n_slots, seed, grid):
