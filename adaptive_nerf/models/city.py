@@ -26,6 +26,10 @@ PROBES_ALONG_A_SIDE = 48
 HALF_DIAGONAL = 0.75  # of a mesh of the lattice, and a little more
 
 
+def _as_it_is(model: Model) -> Model:
+    return model
+
+
 @dataclass
 class City:
     """Several threads may ask for pictures at once."""
@@ -34,6 +38,7 @@ class City:
     device: torch.device | str = "cpu"
     chunk_points: int = CHUNK_POINTS
     most_experts: int = MOST_EXPERTS
+    as_seen: Callable[[Model], Model] = _as_it_is
     _recent: list[int] = field(default_factory=list)  # expert ids, the latest last
     _model: Model | None = None
     _mixture: Mixture | None = None
@@ -55,7 +60,7 @@ class City:
             if self._model is None or self._mixture is None or not set(needed) <= set(held):
                 kept = self._recent[-max(self.most_experts, len(needed)):] or self.checkpoint.experts[:1]
                 self._model = self.checkpoint.load(sorted(kept), self.device, self._model)
-                fresh = self._model.mixture(self.checkpoint.version, self.chunk_points)
+                fresh = self.as_seen(self._model).mixture(self.checkpoint.version, self.chunk_points)
                 self._mixture = fresh if self._mixture is None else replace(self._mixture, field=fresh.field)
             return self._mixture
 

@@ -36,7 +36,7 @@ def read(folder: Path, record: FileRecord) -> Tensors:
         raise BadData(path, f"has {len(content)} bytes", expected=f"{record.bytes}; the checkpoint is not whole")
     if hashlib.sha256(content).hexdigest() != record.sha256:
         raise BadData(path, "does not have the digest that the manifest names",
-                      expected="what was saved; the file was changed or damaged")
+                      expected="what was saved; the file was changed or damaged: take a copy, or another checkpoint")
     try:
         return safetensors.torch.load(content)
     except SafetensorError as error:

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadData
@@ -23,6 +23,7 @@ from adaptive_nerf.models.checkpoint import Checkpoint, link, open_checkpoint, s
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.pipelines.adapter import Adapter, AdaptSettings
+from adaptive_nerf.pipelines.asked import as_asked
 from adaptive_nerf.pipelines.joint import Taken
 from adaptive_nerf.pipelines.opening import (
     checkpoint_of,
@@ -125,15 +126,9 @@ def save_version(store: CheckpointStore, adapter: Adapter, base: Checkpoint, bat
 
 
 def base_of(run: Run[Adapt] | Run[Eval], scene: Scene) -> tuple[Checkpoint, Model]:
-    """The checkpoint, and its model blended as the job says; what it says nothing of stays."""
-    base, spec = checkpoint_of(run, scene), run.spec
-    model = base.load(device=device_of(spec))
-    old = model.field
-    told: dict[str, Any] = {"routing": spec.routing} if "routing" in spec.model_fields_set else {}
-    if spec.boundary_margin is not None:
-        told["margin"] = min(max(1.0, spec.boundary_margin), old.regions.margin)
-    regions = replace(old.regions, **told)
-    return base, replace(model, field=replace(old, regions=regions, grids=replace(old.grids, regions=regions)))
+    """The checkpoint, and its model as the job asks for it."""
+    base = checkpoint_of(run, scene)
+    return base, as_asked(base.load(device=device_of(run.spec)), run.spec)
 
 
 def _require_look(spec: Adapt, base: Checkpoint) -> None:

@@ -20,11 +20,10 @@ from adaptive_nerf.models.field import Field
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.models.occupancy import CELLS_ALONG_LONGEST_SIDE, OccupancyGrids
 from adaptive_nerf.models.parameters import initial
+from adaptive_nerf.pipelines.asked import as_asked, finest_step
 from adaptive_nerf.pipelines.joint import MOST_RAYS, Sampling
 from adaptive_nerf.pipelines.opening import scene_id
 
-SLANT = 1.5  # how much longer a usual ray is than the box is high
-FINER = 4.0  # with occupancy, steps are down to this part of what ray_samples says
 STRETCH, LONGEST_STRETCH = 8.0, 16.0
 OF_SPEC = {  # field of the job -> field of the architecture
     "levels": "levels", "features": "features", "log2_hashmap_size": "log2_size", "max_resolution": "max_resolution",
@@ -76,25 +75,16 @@ def regions_of(partition: Partition, boundary_margin: float | None, routing: str
                    "inverse" if routing == "inverse" else "smooth")
 
 
-def finest_step(height: float, ray_samples: int) -> float:
-    """In scene units, as the height of the boxes is."""
-    return height * SLANT / (ray_samples * FINER)
-
-
-def as_asked(model: Model, spec: Train, partition: Partition) -> Model:
-    """A model that is there, blended and sampled as the job says; what it says nothing of stays."""
-    field, sampling = model.field, Sampling(**model.training["sampling"])
-    asked = regions_of(partition, spec.boundary_margin, spec.routing)
-    told = {"margin": asked.margin} if spec.boundary_margin is not None else {}
-    told |= {"routing": asked.routing} if "routing" in spec.model_fields_set else {}
-    regions = replace(field.regions, **told)
-    step = sampling.step
+def to_be_trained(model: Model, spec: Train, partition: Partition) -> Model:
+    """A model that is there, to be trained on as the job says; what it says nothing of stays."""
+    asked = as_asked(model, spec, partition.boundary_margin)
+    sampling = Sampling(**model.training["sampling"])
     if "ray_samples" in spec.model_fields_set:
-        sampling.finest = finest_step(regions.bounds[3] - regions.bounds[0], spec.ray_samples)
-        sampling.stretch = min(sampling.longest, max(1.0, step / sampling.finest))
+        bounds = asked.field.regions.bounds
+        sampling.finest = finest_step(bounds[3] - bounds[0], spec.ray_samples)
+        sampling.stretch = asked.field.step / sampling.finest
     sampling.samples, sampling.most_rays = spec.samples, spec.rays or MOST_RAYS
-    field = replace(field, regions=regions, grids=replace(field.grids, regions=regions), step=sampling.step)
-    return replace(model, field=field, training={**model.training, "sampling": sampling.to_json()})
+    return replace(asked, training={**model.training, "sampling": sampling.to_json()})
 
 
 def fresh_model(spec: Train, scene: Scene, partition: Partition, photo_ids: Sequence[int],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from adaptive_nerf.models import manifest
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint
 from adaptive_nerf.models.checkpoint_store import FOLDER, CheckpointStore
 from adaptive_nerf.models.city import City
+from adaptive_nerf.pipelines.asked import as_asked
 
 Spec = Train | Adapt | Eval | View | Video
 GAIN_BY_HALVES = ("cpu, halves", "tcnn")  # names of engines
@@ -141,7 +143,14 @@ def find_checkpoint(value: str, prefix: str, places: Places) -> Checkpoint:
         for folder in (place / FOLDER, place):
             if (folder / "last").is_file() or CheckpointStore(folder).steps():
                 return open_checkpoint(CheckpointStore(folder).find(prefix))
-    raise BadInput(f"checkpoint_path '{value}' holds no checkpoint; give a job_id, a job's folder or a checkpoint")
+    near = difflib.get_close_matches(Path(value).name, trained_jobs(places.logs), 2, 0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "give a job_id, a job's folder or a checkpoint"
+    raise BadInput(f"checkpoint_path '{value}' holds no checkpoint; {hint}")
+
+
+def trained_jobs(logs: Path) -> list[str]:
+    """Names of the jobs that have a checkpoint."""
+    return sorted(folder.parent.name for folder in logs.glob(f"*/{FOLDER}") if CheckpointStore(folder).steps())
 
 
 def checkpoint_of(run: Run[Spec], scene: Scene | None = None) -> Checkpoint:
@@ -162,4 +171,9 @@ def require_scene(checkpoint: Checkpoint, scene: Scene) -> Checkpoint:
 def open_renderer(run: Run[Spec]) -> tuple[City, Scene]:
     """The model of a job that only looks at it."""
     scene = scene_of(run)
-    return City(checkpoint_of(run, scene), device_of(run.spec), run.spec.chunk_points), scene
+    return city_of(run, checkpoint_of(run, scene)), scene
+
+
+def city_of(run: Run[Spec], checkpoint: Checkpoint) -> City:
+    """Seen as the job asks, part by part."""
+    return City(checkpoint, device_of(run.spec), run.spec.chunk_points, as_seen=lambda model: as_asked(model, run.spec))

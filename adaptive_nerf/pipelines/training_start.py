@@ -22,7 +22,7 @@ from adaptive_nerf.jobs.spec import Adapt, Eval, Train
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.models.model import Lineage, Model
-from adaptive_nerf.pipelines.build import as_asked, fresh_model, require_agreement, require_partition
+from adaptive_nerf.pipelines.build import fresh_model, require_agreement, require_partition, to_be_trained
 from adaptive_nerf.pipelines.joint import Joint
 from adaptive_nerf.pipelines.opening import checkpoint_of, device_of, require_scene
 from adaptive_nerf.pipelines.training_state import joint_of
@@ -50,7 +50,7 @@ def start_of(run: Run[Train], scene: Scene, partition: Partition, rays: RayStore
     if spec.checkpoint_path:
         base = checkpoint_of(run, scene)
         require_agreement(spec, base, partition)
-        loaded = as_asked(base.load(device=device), spec, partition)
+        loaded = to_be_trained(base.load(device=device), spec, partition)
         lineage = Lineage(base.digest, "train", "", 0, datetime.now(UTC).isoformat(timespec="seconds"))
         return replace(loaded, lineage=(*loaded.lineage, lineage)), None
     if spec.experts is not None:

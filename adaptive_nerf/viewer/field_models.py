@@ -20,7 +20,7 @@ from adaptive_nerf.models.city import MOST_EXPERTS, City
 from adaptive_nerf.models.mixture import Mixture
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.pipelines.adaptation import base_of
-from adaptive_nerf.pipelines.opening import Places, device_of, require_scene
+from adaptive_nerf.pipelines.opening import Places, city_of, require_scene
 from adaptive_nerf.rendering.types import Frame, Output, Quality, never_cancelled
 from adaptive_nerf.viewer.backend import SoloRenderer
 
@@ -67,7 +67,7 @@ def shown(run: Run[View], scene: Scene, folder: Path) -> Shown:
     """Reads a checkpoint, a large one only in part. AdaptiveNerfError where it is damaged or of another scene."""
     checkpoint = require_scene(open_checkpoint(folder), scene)
     if len(checkpoint.experts) > MOST_EXPERTS:
-        city = City(checkpoint, device_of(run.spec), run.spec.chunk_points)
+        city = city_of(run, checkpoint)
         return Shown(checkpoint, None, city, checkpoint.version)
     model = _whole(run, scene, folder)
     return Shown(checkpoint, model, model.mixture(checkpoint.version, run.spec.chunk_points), checkpoint.version)

@@ -70,6 +70,15 @@ def test_a_city_gives_the_pixels_of_the_whole_bit_for_bit(city):
         assert found.model_version == city.version
 
 
+def test_a_city_is_seen_as_it_is_asked_for(city):
+    def coarser(model):
+        return replace(model, field=replace(model.field, step=4 * model.field.step))
+    found = City(city, as_seen=coarser).render(CORNER, ALL)
+    expected = coarser(city.load()).mixture(city.version).render(CORNER, ALL)
+    np.testing.assert_array_equal(found.rgb, expected.rgb)
+    assert not np.array_equal(found.rgb, City(city).render(CORNER, ALL).rgb)
+
+
 def test_what_has_a_sample_on_any_ray_is_in_view(city):
     whole = city.load().mixture("x")
     for camera in views():

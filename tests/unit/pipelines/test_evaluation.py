@@ -273,7 +273,7 @@ def test_lpips_weights_must_lie_where_a_job_may_read(root, tmp_path):
 
 @pytest.mark.parametrize("fields", [{"far": 20.0}, {"near": 60.0}, {"downscale": 0.5}, {"replay": 0.0}, {"seed": 5},
                                     {"support_rays": 64}, {"encoding_lr": 0.1}, {"boundary_margin": 1.0},
-                                    {"routing": "inverse"}])
+                                    {"routing": "inverse"}, {"ray_samples": 4}])
 def test_the_fields_of_a_job_have_an_effect(root, flight, fields):
     metrics = evaluate(eval_run(root, "field", batch=FLIGHT, tto=3, **fields)).metrics
     assert metrics["neutral_db_3"] != flight[1].metrics["neutral_db_3"]

@@ -12,6 +12,7 @@ from adaptive_nerf.pipelines.opening import scene_of
 from adaptive_nerf.rendering.types import Output, Quality
 from adaptive_nerf.viewer.field_adaptation import adapt_spec
 from adaptive_nerf.viewer.field_backend import BEFORE, FieldBackend
+from adaptive_nerf.viewer.field_models import shown
 from adaptive_nerf.viewer.status_words import ModelState
 from tests.support.viewer_scene import FLIGHT, TRAINED_STEPS, make_trained_job, view_run
 from tests.support.waiting import wait_until
@@ -66,8 +67,17 @@ def test_the_model_of_the_job_is_loaded_and_can_be_looked_at(backend_of):
     assert picture(now.renderer, backend).rgb.shape == (24, 32, 3)
 
 
+def test_a_model_is_blended_and_sampled_as_the_job_says(root):
+    plain, told = (shown(run, scene_of(run), root / "logs/trained/checkpoints" / LAST).model.field for run in (
+        view_run(root), view_run(root, ray_samples=4, routing="inverse", boundary_margin=1.0)))
+    assert told.step > plain.step
+    assert (told.regions.routing, told.regions.margin) == ("inverse", 1.0)
+
+
 @pytest.mark.parametrize(("fields", "words"), [
-    ({"checkpoint_path": "nobody"}, "holds no checkpoint"), ({"checkpoint_path": ""}, "checkpoint_path is missing"),
+    ({"checkpoint_path": "nobody"}, "holds no checkpoint; give a job_id"),
+    ({"checkpoint_path": "logs/traned"}, r"holds no checkpoint; did you mean trained\?"),
+    ({"checkpoint_path": ""}, "checkpoint_path is missing"),
     ({"prefix": "step77"}, "has no checkpoint 'step77'")])
 def test_a_checkpoint_that_is_not_there_is_refused_before_the_page_opens(backend_of, fields, words):
     with pytest.raises(BadInput, match=words):
