@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from adaptive_nerf.common.errors import BadUsage
-from adaptive_nerf.engine import directions, optimise, reference_march, torch_reference
+from adaptive_nerf.engine import directions, optimise, reference_march, reference_surfaces, torch_reference
 from adaptive_nerf.engine.cpu import blending, compositing, fields, marching
 from adaptive_nerf.engine.cpu import operations as cpu
 from adaptive_nerf.engine.cpu.build import Unavailable
@@ -44,6 +44,7 @@ class Engine:
     adam_lazy: Callable = optimise.adam_lazy
     adam_tables: Callable = optimise.adam_tables
     adam_dense: Callable = optimise.adam_dense
+    surfaces: Callable = reference_surfaces.surfaces
     blend_in_one: Callable | None = None
 
     def blend(self, tables: Tensor, weights: Tensor, samples: Samples, shapes: tuple[HashGrid, Trunk],
@@ -60,7 +61,8 @@ class Engine:
 
 TORCH = Engine("torch")
 CPU = Engine("cpu", cpu.encode, fields.trunk, fields.colour, fields.field, marching.march, compositing.composite,
-             cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.adam_tables, cpu.adam_dense, blending.blend)
+             cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.adam_tables, cpu.adam_dense,
+             compositing.surfaces, blending.blend)
 CPU_HALF = replace(CPU, name="cpu, halves", encode=partial(cpu.encode, half=True),
                    trunk=partial(fields.trunk, half=True), colour=partial(fields.colour, half=True),
                    field=partial(fields.field, half=True), blend_in_one=partial(blending.blend, half=True))

@@ -132,6 +132,12 @@ class Composited:
     relative: Tensor  # [capacity] the weight over the largest of the ray, for the occupancy update. No gradient
 
 
+@dataclass(frozen=True)
+class Surfaces:
+    distance: Tensor  # [n_rays] to what is met, NaN where nothing is
+    slot: Tensor  # [n_rays] int32: whose samples weigh most, -1 where nothing is met
+
+
 def next_stretch(stretch: float, mean_samples: float, cap: float, most: float = 16.0) -> float:
     """The factor on the step length that brings the mean samples a ray to the cap; at least 1."""
     return min(most, max(1.0, stretch * mean_samples / cap))

@@ -19,7 +19,7 @@ from adaptive_nerf.geometry.frames import FrameName, SceneFrame
 from adaptive_nerf.geometry.rays import camera_rays
 from adaptive_nerf.models.appearance import as_taken, codes
 from adaptive_nerf.models.field import Field, radiance
-from adaptive_nerf.models.surface import distances, leading_slots, normals_from_depth
+from adaptive_nerf.models.surface import met, normals_from_depth
 from adaptive_nerf.rendering.types import Frame, Output, Quality, RenderCancelled, never_cancelled
 
 CHUNK_POINTS = 262_144
@@ -83,12 +83,10 @@ class Mixture:
         values: dict[str, Tensor] = {"opacity": seen.opacity}
         if Output.RGB in parts.outputs:
             values["rgb"] = as_taken(kind, seen.colours, look).clamp(0, 1)
-        if parts.outputs & {Output.DEPTH, Output.NORMAL}:
-            values["depth_m"] = distances(samples, seen.composited, self.field.step) * forward_m[:n_rays]
-        if Output.EXPERT in parts.outputs:
-            slots = leading_slots(samples, seen.composited, len(self.field.experts))
-            ids = torch.tensor([*self.field.experts, -1], device=slots.device)
-            values["expert_id"] = ids[slots]
+        if parts.outputs & {Output.DEPTH, Output.NORMAL, Output.EXPERT}:
+            surfaces = met(self.field.engine, samples, seen.composited, self.field.step, len(self.field.experts))
+            values["depth_m"] = surfaces.distance * forward_m[:n_rays]
+            values["expert_id"] = torch.tensor([*self.field.experts, -1], device=forward_m.device)[surfaces.slot.long()]
         parts.put(start, values)
         return n_rays, int(samples.count)
 
@@ -131,8 +129,8 @@ class _Parts:
             self.channels["expert_id"] = np.full(n_pixels, -1, np.int16)
 
     def put(self, start: int, values: dict[str, Tensor]) -> None:
-        for name, value in values.items():
-            self.channels[name][start:start + len(value)] = value.cpu().numpy()
+        for name, channel in self.channels.items():
+            channel[start:start + len(values[name])] = values[name].cpu().numpy()
 
     def frame(self, camera: Camera, local: Camera, version: str, quality: Quality) -> Frame:
         shaped = {name: value.reshape(camera.height, camera.width, *value.shape[1:])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from adaptive_nerf.engine.samples import Composited, Samples
+from adaptive_nerf.engine.engines import Engine
+from adaptive_nerf.engine.samples import Composited, Samples, Surfaces
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.rays import camera_rays
 
@@ -16,27 +18,10 @@ WINDOW_STEPS = 3.0  # around the median, in steps: what lies there is the surfac
 SOLID = 0.5  # opacity from which on there is a surface
 
 
-def distances(samples: Samples, composited: Composited, step: float) -> Tensor:
-    """Where each ray meets the surface, NaN where nothing is met. -> [n_rays]
-
-    The mean of the weights near the median: the median alone has the grain of the samples, the mean over the whole ray
-    lies between a roof's edge and the street behind it.
-    """
-    rays, n_rays = samples.rays.long(), len(composited.median)
-    near = (samples.t - composited.median[rays]).abs() <= WINDOW_STEPS * step
-    weight = torch.where(near, composited.weights, 0.0)
-    total = weight.new_zeros(n_rays).index_add_(0, rays, weight)
-    mean = weight.new_zeros(n_rays).index_add_(0, rays, weight * samples.t) / total
-    return torch.where(torch.isfinite(composited.median), mean, torch.nan)
-
-
-def leading_slots(samples: Samples, composited: Composited, n_slots: int) -> Tensor:
-    """The slot that weighs most on each ray, -1 where nothing is met. -> [n_rays]"""
-    n_rays = len(composited.median)
-    share = composited.weights.new_zeros(n_rays * n_slots)
-    share.index_add_(0, samples.rays.long() * n_slots + samples.slots.long(), composited.weights)
-    most, slot = share.view(n_rays, n_slots).max(1)
-    return torch.where((most > 0) & (composited.image[:, 0] >= SOLID), slot, -1)
+def met(engine: Engine, samples: Samples, composited: Composited, step: float, n_slots: int) -> Surfaces:
+    """The surfaces that rays meet; whose a ray is that passes through mostly air, nobody can tell."""
+    found: Surfaces = engine.surfaces(samples, composited, WINDOW_STEPS * step, n_slots)
+    return replace(found, slot=torch.where(composited.image[:, 0] >= SOLID, found.slot, -1))
 
 
 def normals_from_depth(camera: Camera, depth_m: Floats) -> Floats:

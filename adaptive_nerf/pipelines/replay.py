@@ -17,7 +17,7 @@ from adaptive_nerf.data.ray_store import RayStore
 from adaptive_nerf.engine import draws
 from adaptive_nerf.engine.samples import Rays
 from adaptive_nerf.models.field import Field, radiance
-from adaptive_nerf.models.surface import distances
+from adaptive_nerf.models.surface import met
 from adaptive_nerf.pipelines.disagreement import FirstLook
 
 CANDIDATES = 32_768
@@ -52,7 +52,7 @@ def surface_points(field: Field, store: RayStore, pixels: Tensor) -> tuple[Tenso
         rays = Rays(batch.origins.to(field.parameters.device), batch.directions.to(field.parameters.device))
         samples = field.march(rays, len(chunk) * ROOM_A_RAY)
         seen = radiance(field, rays, samples)
-        t = distances(samples, seen.composited, field.step)
+        t = met(field.engine, samples, seen.composited, field.step, len(field.experts)).distance
         marched = (~samples.dropped & (samples.following < 0)).cpu()
         kept.append(chunk[marched])
         found.append((rays.origins + t[:, None] * rays.directions).cpu().double()[marched])

@@ -141,6 +141,11 @@ void pictures(int64_t n_rays, int64_t regions, int64_t capacity, double margin) 
                         image.data(), rest.data(), rest.data() + n_rays, rest.data() + 2 * n_rays, rows.data(),
                         rows.data() + capacity, given.data(), more.data(), more.data(), slopes.data()};
         run(composite, c);
+        std::vector<float> distance(size_t(n_rays), 0);
+        std::vector<int32_t> leading(size_t(n_rays), 0);
+        SurfaceArgs met{0, n_rays, regions, offsets.data(), order.data(), slots.data(), t.data(), c.weights, c.median, 0.06,
+                        distance.data(), leading.data()};
+        run(surfaces, met);
         run(composite_backward, c);
         c.values_gradient = values.data();  // in place
         run(composite_backward, c);

@@ -1,4 +1,4 @@
-"""Volume rendering by the library."""
+"""Volume rendering by the library, and what the rays met."""
 
 import torch
 from torch import Tensor
@@ -6,8 +6,8 @@ from torch.autograd.function import once_differentiable
 
 from adaptive_nerf.engine.cpu import pool
 from adaptive_nerf.engine.cpu.buffers import float32
-from adaptive_nerf.engine.cpu.library import CompositeArgs, library
-from adaptive_nerf.engine.samples import Composited, Samples
+from adaptive_nerf.engine.cpu.library import CompositeArgs, SurfaceArgs, library
+from adaptive_nerf.engine.samples import Composited, Samples, Surfaces
 from adaptive_nerf.engine.torch_reference import EARLY_STOP
 
 RAYS_AT_ONCE = 64
@@ -69,3 +69,15 @@ def _arguments(values: Tensor, samples: Samples, stop: float, full_from: float =
     return CompositeArgs(n_rays=len(samples.offsets) - 1, width=values.shape[1], offsets=samples.offsets.data_ptr(),
                          order=samples.order.data_ptr(), t=samples.t.data_ptr(), delta=samples.delta.data_ptr(),
                          values=values.data_ptr(), stop=stop, full_from=full_from)
+
+
+def surfaces(samples: Samples, composited: Composited, window: float, n_slots: int) -> Surfaces:
+    float32(t=samples.t, weights=composited.weights, median=composited.median)
+    n_rays = len(composited.median)
+    distance, leading = torch.empty(n_rays), torch.empty(n_rays, dtype=torch.int32)
+    args = SurfaceArgs(n_rays=n_rays, n_slots=n_slots, offsets=samples.offsets.data_ptr(),
+                       order=samples.order.data_ptr(), slots=samples.slots.data_ptr(), t=samples.t.data_ptr(),
+                       weights=composited.weights.data_ptr(), median=composited.median.data_ptr(), window=window,
+                       distance=distance.data_ptr(), leading=leading.data_ptr())
+    pool.run(library().surfaces, args, -(-n_rays // RAYS_AT_ONCE))
+    return Surfaces(distance, leading)

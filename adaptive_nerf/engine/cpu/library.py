@@ -52,6 +52,8 @@ class FieldArgs(ctypes.Structure):
 CompositeArgs = _struct("CompositeArgs", "i next n_rays width; p offsets order t delta values; f stop full_from; "
                         "p image depth median distortion weights relative image_gradient depth_gradient "
                         "distortion_gradient values_gradient")
+SurfaceArgs = _struct("SurfaceArgs", "i next n_rays n_slots; p offsets order slots t weights median; d window; "
+                      "p distance leading")
 Region = _struct("Region", "d3 low high centroid; d side; i3 blocks; i first_word; i3 halls; i first_hall")
 MarchArgs = _struct("MarchArgs", "i next n_rays; p origins directions; d near far step; u key; i stratified most; "
                     "p regions; i n_regions; d6 bounds; d margin; i3 axes; i inverse; p words; d cell cells_a_unit; "
@@ -59,9 +61,11 @@ MarchArgs = _struct("MarchArgs", "i next n_rays; p origins directions; d near fa
                     "p local slots rays t delta order halls")
 AdamArgs = _struct("AdamArgs", "i next n; p values first second gradient; f rate beta1 beta2 epsilon correction1 "
                    "correction2; i clear")
-MIRRORS = (Piece, Level, EncodeArgs, Pending, TableArgs, FieldArgs, CompositeArgs, Region, MarchArgs, AdamArgs)
+MIRRORS = (Piece, Level, EncodeArgs, Pending, TableArgs, FieldArgs, CompositeArgs, Region, MarchArgs, AdamArgs,
+           SurfaceArgs)
 WORKERS = ("encode", "encode_places_gradient", "update_tables", "field_forward", "field_backward", "composite",
-           "composite_backward", "march_look_ahead", "march_count", "march_fill", "adam_dense")
+           "composite_backward", "march_look_ahead", "march_count", "march_fill", "adam_dense",
+           "surfaces")
 _loading = threading.Lock()
 
 

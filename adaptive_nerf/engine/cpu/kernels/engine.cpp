@@ -4,13 +4,15 @@
 #include "dense.h"
 #include "field.h"
 #include "march.h"
+#include "surfaces.h"
 #include "tables.h"
 
 extern "C" {
 // So that the mirrors can be checked when the library is loaded.
 int64_t size_of_arguments(int64_t which) {
     const int64_t sizes[] = {sizeof(Piece),     sizeof(Level),         sizeof(EncodeArgs), sizeof(Pending), sizeof(TableArgs),
-                             sizeof(FieldArgs), sizeof(CompositeArgs), sizeof(Region),     sizeof(MarchArgs), sizeof(AdamArgs)};
+                             sizeof(FieldArgs), sizeof(CompositeArgs), sizeof(Region),     sizeof(MarchArgs), sizeof(AdamArgs),
+                             sizeof(SurfaceArgs)};
     return which < int64_t(sizeof sizes / sizeof sizes[0]) ? sizes[which] : -1;
 }
 }
