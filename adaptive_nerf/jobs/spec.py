@@ -40,7 +40,8 @@ class Train(Architecture, Appearance, LearningRates, Depths, Checkpoint, Renderi
     outer_steps: CountOrNone = Field(20_000, description="steps to take in this job, on top of a checkpoint's")
     seconds: NonNegative = Field(0.0, description="bounds the run by time instead of steps; 0 = steps")
     rays: Count | None = Field(None, description="upper bound of rays a step in joint training")
-    samples: Count = Field(65_536, description="upper bound of samples a step in joint training")
+    samples: Count = Field(262_144, description=(
+        "upper bound of samples a step in joint training; the first 2000 steps take 65,536 at most"))
     experts: Steps | None = Field(None, description="ids to train, all else frozen; without one all are trained")
     no_scheduler: bool = Field(False, description="keep the learning rates constant")
     schedule: Literal["exponential", "cosine"] = Field("exponential", description="how the rates decay after warm-up")

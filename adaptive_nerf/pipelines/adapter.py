@@ -104,8 +104,8 @@ class Adapter:
         appearance = base.appearance.with_photos(store.photo_ids)
         appearance = replace(appearance, values=self._first_guess(appearance))
         optimiser = Optimiser.of(engine(parameters.device), settings.kind, parameters, appearance.values)
-        told = {**base.training["sampling"], "samples": min(settings.samples, settings.rays * ROOM_A_RAY)}
-        sampling = Sampling(**told)
+        sampling = Sampling(**base.training["sampling"])
+        sampling.samples, sampling.growth = min(settings.samples, settings.rays * ROOM_A_RAY), 1
         sampling.stretch = base.field.step / sampling.finest
         field = replace(base.field, parameters=parameters, grids=grids)
         pool = store.pool(range(len(self.new)))

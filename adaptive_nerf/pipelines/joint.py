@@ -31,7 +31,10 @@ OBSERVE_EVERY, REBUILD_EVERY = 2, 16
 HELD_STEPS = 256  # nothing is taken for empty before shapes have formed: too early costs more than a decibel, and
 # leaves fog before the cameras that no later step removes
 TOGETHER_STEPS = 256  # at first all trunks learn as one: each sees the rays of all, and they stay alike at the borders
-DECAY, ADAPTING_DECAY = 0.95, 0.9
+DECAY, ADAPTING_DECAY = 0.95, 0.9  # of all cells, at a rebuild
+SEEN_DECAY = 0.8  # of the cells that the rays of a step pass through: what is empty there is left out soon
+SAMPLES_AT_FIRST, GROWN_AFTER_STEPS = 65_536, 2000  # as many more each time: in the end the noise of few rays is what
+# is left to mend
 
 
 @dataclass
@@ -41,9 +44,11 @@ class Sampling:
     finest: float  # scene units
     stretch: float
     longest: float
-    samples: int  # a step, about
+    samples: int  # a step, about, at first
     most_rays: int = MOST_RAYS
     mean_samples: float = 512.0  # a ray, of late
+    growth: int = 1  # of the samples
+    most_growth: int = 1
 
     @property
     def step(self) -> float:
@@ -51,11 +56,15 @@ class Sampling:
 
     @property
     def rays(self) -> int:
-        return min(self.most_rays, max(FEWEST_RAYS, int(self.samples / max(self.mean_samples, 1e-3))))
+        return min(self.most_rays, max(FEWEST_RAYS, int(self.growth * self.samples / max(self.mean_samples, 1e-3))))
 
     @property
     def capacity(self) -> int:
-        return int(self.samples * ROOM)
+        return int(self.growth * self.samples * ROOM)
+
+    def fill_up_to(self, most_samples: int) -> None:
+        self.samples = min(most_samples, SAMPLES_AT_FIRST)
+        self.growth, self.most_growth = 1, max(1, most_samples // SAMPLES_AT_FIRST)
 
     def saw(self, mean_samples: float, adjust: bool = True) -> None:
         self.mean_samples = mean_samples
@@ -107,8 +116,8 @@ class Joint:
         self.sink = TableGradients(self.field.architecture.grid, len(parameters.tables), device)
 
     def take(self, rates: Rates) -> Taken:
-        batch = self.draw()
-        return self.learn(batch, rates)
+        self.sampling.growth = min(self.sampling.most_growth, 1 + self.step // GROWN_AFTER_STEPS)
+        return self.learn(self.draw(), rates)
 
     def draw(self) -> RayBatch:
         index = torch.arange(self.sampling.rays)
@@ -193,7 +202,7 @@ class Joint:
 
     def _observe(self, samples: Any, relative: Tensor) -> None:
         if self.step % OBSERVE_EVERY == 0:
-            self.field.grids.observe(samples, relative)
+            self.field.grids.observe(samples, relative, SEEN_DECAY if self.step >= HELD_STEPS else 1.0)
         adapting = self.floor is not None
         if (self.step + 1) % REBUILD_EVERY == 0 and (adapting or self.step >= HELD_STEPS):
             learning = self.optimiser.active.nonzero()[:, 0].tolist()

@@ -23,7 +23,7 @@ from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint, save
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.pipelines import training_start
-from adaptive_nerf.pipelines.joint import Joint
+from adaptive_nerf.pipelines.joint import SAMPLES_AT_FIRST, Joint
 from adaptive_nerf.pipelines.meta import MetaSettings, outer_step
 from adaptive_nerf.pipelines.metrics import mean_score
 from adaptive_nerf.pipelines.opening import partition_of, photos_in_memory, scene_of, set_up_arithmetic
@@ -137,7 +137,8 @@ class Training:
         spec = self.run.spec
         if not self.cells:
             self.cells = self._find_cells()
-        less = min(1.0, self.joint.sampling.samples / spec.samples)  # of late, for want of memory
+        # Of late, for want of memory.
+        less = min(1.0, self.joint.sampling.samples / min(spec.samples, SAMPLES_AT_FIRST))
         settings = MetaSettings(spec.algo, spec.inner_params, spec.inner_iter, spec.inner_lr, spec.batch_size,
                                 math.ceil(spec.support_rays * less), math.ceil(spec.query_rays * less))
         return outer_step(self.joint, self.cells, self.ground_x, settings, rates)

@@ -9,7 +9,7 @@ from adaptive_nerf.common.errors import BadData, BadUsage
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.engine.samples import Rays
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
-from adaptive_nerf.pipelines import meta_training
+from adaptive_nerf.pipelines import joint, meta_training
 from adaptive_nerf.pipelines.joint import FEWEST_RAYS
 from adaptive_nerf.pipelines.training_start import FREE_AIR, height_m
 from tests.unit.pipelines.training.factory import FRAME, last_of, learned
@@ -136,6 +136,18 @@ def test_rays_and_samples_bound_a_step(prepared):
             assert taken.rays <= (fields["rays"] or 10**9)
             assert taken.rays >= min(fields["rays"] or FEWEST_RAYS, FEWEST_RAYS)
             assert taken.samples <= 1.25 * fields["samples"]
+
+
+def test_steps_take_more_samples_later_up_to_what_the_job_allows(prepared, monkeypatch):
+    monkeypatch.setattr(joint, "SAMPLES_AT_FIRST", 1000)
+    monkeypatch.setattr(joint, "GROWN_AFTER_STEPS", 2)
+    training = prepared(samples=3100)
+    rates = meta_training.rates_of(training.run.spec)
+    aims = []
+    for _ in range(8):
+        training.joint.take(rates)
+        aims.append(training.joint.sampling.growth * training.joint.sampling.samples)
+    assert aims == [1000, 1000, 2000, 2000, 3000, 3000, 3000, 3000]
 
 
 def test_batch_size_support_and_query_rays_are_the_tasks_of_a_step(prepared, monkeypatch):
