@@ -56,15 +56,13 @@ class OccupancyGrids:
                 torch.tensor([side / self.occupancy.cell for side in self.regions.sides], device=device))
 
     @torch.no_grad()
-    def observe(self, samples: Samples, relative: Tensor, decay: float = 1.0) -> None:
-        """What rays passed through decays, once however many of them did, and rises to what they saw there."""
+    def observe(self, samples: Samples, relative: Tensor) -> None:
+        """Raise the maxima of the samples' cells. What is far below the threshold changes nothing and is skipped."""
         count = int(samples.count)
-        index, relative = self.cells(samples.slots[:count], samples.local[:count]), relative[:count]
-        if decay < 1:
-            self.maxima[index] = self.maxima[index].float().mul_(decay).to(torch.uint8)
-        worth = (relative > THRESHOLD / 2).nonzero()[:, 0]  # what is far below the threshold changes nothing
+        worth = (relative[:count] > THRESHOLD / 2).nonzero()[:, 0]
+        index = self.cells(samples.slots[worth], samples.local[worth])
         value = (relative[worth].clamp(max=1) * 255).round().to(torch.uint8)
-        self.maxima.scatter_reduce_(0, index[worth], value, "amax")
+        self.maxima.scatter_reduce_(0, index, value, "amax")
 
     def cells(self, slots: Tensor, local: Tensor) -> Tensor:
         """Where the maxima of the cells of places lie. [n], [n, 3] -> [n] int64"""

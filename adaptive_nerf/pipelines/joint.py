@@ -32,7 +32,6 @@ HELD_STEPS = 256  # nothing is taken for empty before shapes have formed: too ea
 # leaves fog before the cameras that no later step removes
 TOGETHER_STEPS = 256  # at first all trunks learn as one: each sees the rays of all, and they stay alike at the borders
 DECAY, ADAPTING_DECAY = 0.95, 0.9  # of all cells, at a rebuild
-SEEN_DECAY = 0.8  # of the cells that the rays of a step pass through: what is empty there is left out soon
 SAMPLES_AT_FIRST, GROWN_AFTER_STEPS = 65_536, 2000  # as many more each time: in the end the noise of few rays is what
 # is left to mend
 
@@ -202,7 +201,7 @@ class Joint:
 
     def _observe(self, samples: Any, relative: Tensor) -> None:
         if self.step % OBSERVE_EVERY == 0:
-            self.field.grids.observe(samples, relative, SEEN_DECAY if self.step >= HELD_STEPS else 1.0)
+            self.field.grids.observe(samples, relative)
         adapting = self.floor is not None
         if (self.step + 1) % REBUILD_EVERY == 0 and (adapting or self.step >= HELD_STEPS):
             learning = self.optimiser.active.nonzero()[:, 0].tolist()

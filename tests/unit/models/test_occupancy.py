@@ -58,13 +58,13 @@ def grids() -> OccupancyGrids:
     return OccupancyGrids.full(ground_regions(), CELL)
 
 
-def observed(grids, n=400, seed=0, decay=1.0):
+def observed(grids, n=400, seed=0):
     """Samples of a field with random relative weights; and which of the cells they fall into, by a plain loop."""
     field = replace(random_field(grids.regions), grids=grids)
     generator = torch.Generator().manual_seed(seed)
     samples = field.march(rays_down(torch.rand(20, 2, generator=generator) * 1.8 - 0.9), n)
     relative = torch.rand(len(samples.t), generator=generator) * 1.2
-    grids.observe(samples, relative, decay)
+    grids.observe(samples, relative)
     loop: dict[tuple, float] = {}
     for slot, local, value in zip(samples.slots.tolist(), samples.local.double().numpy(), relative.tolist(),
                                   strict=True):
@@ -90,16 +90,6 @@ def test_a_cell_keeps_the_largest_of_what_was_seen_in_it(grids):
             place = place_of(grids, key)
             expected[place] = max(expected[place], round(value * 255))
     assert len(loop) > 100
-    np.testing.assert_array_equal(grids.maxima, expected)
-
-
-def test_what_rays_pass_through_decays_once_however_many_they_are(grids):
-    loop = observed(grids, decay=0.5)
-    start = round(START * 255)
-    expected = np.full(len(grids.maxima), start)
-    for key, value in loop.items():
-        expected[place_of(grids, key)] = max(start // 2, round(value * 255) if value > THRESHOLD / 2 else 0)
-    assert (expected < start).any()
     np.testing.assert_array_equal(grids.maxima, expected)
 
 
