@@ -28,8 +28,8 @@ FEWEST_RAYS = 64
 ROOM = 1.25  # for samples, above what is aimed at: a batch is never quite the mean
 SAMPLES_A_RAY = 16  # on average: longer steps see to it. Twice as many rays are worth more than half the step
 OBSERVE_EVERY, REBUILD_EVERY = 2, 16
-HELD_STEPS = 256  # nothing is taken for empty before shapes have formed: too early costs more than a decibel, and
-# leaves fog before the cameras that no later step removes
+HELD_STEPS = 32  # before the first cells decay; it takes them 14 rebuilds to be taken for empty. A longer wait blurs:
+# 256 cost a decibel on the town, for steps stay long and details are learned late
 TOGETHER_STEPS = 256  # at first all trunks learn as one: each sees the rays of all, and they stay alike at the borders
 DECAY, ADAPTING_DECAY = 0.95, 0.9  # of all cells, at a rebuild
 SAMPLES_AT_FIRST, GROWN_AFTER_STEPS = 65_536, 2000  # as many more each time: in the end the noise of few rays is what
