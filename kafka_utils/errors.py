@@ -16,6 +16,7 @@ OUT_OF_THE_GROUP = {
 LOGIN = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
 FORBIDDEN = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED,
              KafkaError.CLUSTER_AUTHORIZATION_FAILED}
+TLS_HUNG_UP = "SSL connection closed by peer"  # the library asks "a PLAINTEXT listener?" only in some of its tries
 UNTRUSTED = ("certificate verify failed", "unknown ca", "self-signed", "self signed")
 
 
@@ -65,7 +66,7 @@ def no_answer(settings: dict[str, str], why: str, hung_up: bool) -> BrokerUnreac
     if not why and hung_up:
         return BrokerUnreachable(f"the broker {address_of(settings)} hangs up at once: it may want TLS or a login; set "
                                  f"security.protocol in the file of --kafka-config")
-    if "PLAINTEXT broker listener" in why:
+    if TLS_HUNG_UP in why:
         return BrokerUnreachable(f"the broker {address_of(settings)} does not speak TLS: check the address, and "
                                  f"security.protocol in the file of --kafka-config")
     return BrokerUnreachable(unreachable_line(settings, why or "no answer"))

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from kafka_utils.errors import plain
+from kafka_utils.errors import no_answer, plain
 
 
 @pytest.mark.parametrize(("code", "text", "shown"), [
@@ -14,3 +14,10 @@ from kafka_utils.errors import plain
     (KafkaError.TOPIC_AUTHORIZATION_FAILED, "Broker: Topic authorization failed", "topic authorization failed")])
 def test_an_error_is_told_without_names_of_threads_and_never_without_its_reason(code, text, shown):
     assert plain(KafkaError(code, text)) == shown
+
+
+@pytest.mark.parametrize("question", ["", ": connecting to a PLAINTEXT broker listener?"])
+def test_a_broker_that_hangs_up_on_tls_is_said_so_in_whatever_words_the_library_has(question):
+    why = plain(KafkaError(KafkaError._TRANSPORT, "ssl://127.0.0.1:9092/bootstrap: Disconnected: SSL connection closed "
+                                                  f"by peer{question} (after 0ms in state SSL_HANDSHAKE)"))
+    assert "does not speak TLS" in str(no_answer({"bootstrap.servers": "127.0.0.1:9092"}, why, hung_up=True))
