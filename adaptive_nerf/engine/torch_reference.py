@@ -158,9 +158,19 @@ def composite(values: Tensor, samples: Samples, stop: float = EARLY_STOP, full_f
 
 
 def _before(value: Tensor, offsets: Tensor, ray: Tensor) -> Tensor:
-    """The sum over the earlier samples of the same ray; in float64, as it is a difference of long sums."""
-    running = torch.cat([value.new_zeros(1, dtype=torch.float64), value.double().cumsum(0)])
-    return (running[:-1] - running[offsets[ray]]).to(value.dtype)
+    """The sum over the earlier samples of the same ray; in float64, as it is a difference of long sums.
+
+    What is not finite would stay in the long sums for all rays to come: it is counted instead, and NaN for its own ray.
+    """
+    finite = value.isfinite()
+    strange, first = _running(~finite), offsets[ray]
+    running = _running(torch.where(finite, value, 0.0).double())
+    return torch.where(strange[:-1] > strange[first], torch.nan, (running[:-1] - running[first]).to(value.dtype))
+
+
+def _running(value: Tensor) -> Tensor:
+    total = value.cumsum(0)
+    return torch.cat([total.new_zeros(1), total])
 
 
 def _per_ray(value: Tensor, ray: Tensor, n_rays: int) -> Tensor:

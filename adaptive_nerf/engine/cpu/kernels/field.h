@@ -102,7 +102,7 @@ struct FieldTile {
         for (int64_t i = 0; i < kTile; i += kLanes) {
             Floats raw{};
             for (int lane = 0; lane < kLanes; ++lane) raw[lane] = out[(i + lane) * kGeometry] + a.density_bias;
-            raw = exponential(raw < kDensest ? raw : all(kDensest));
+            raw = exponential(raw > kDensest ? all(kDensest) : raw);  // NaN stays
             for (int lane = 0; lane < kLanes; ++lane) out[(i + lane) * kGeometry] = raw[lane];
         }
     }

@@ -105,7 +105,7 @@ struct Halved {
                 store(to, value), store(to + stride, next);
             };
             const auto positive = [=](int64_t row, int64_t column, Floats value, Floats next) {
-                store_halves(rows, pairs, stride, row, column, value > 0.0f ? value : Floats{}, next > 0.0f ? next : Floats{});
+                store_halves(rows, pairs, stride, row, column, positive_part(value), positive_part(next));
             };
             multiply(a, l, weights.forward[l], stride, shape.in(l), stride, l + 1 == shape.layers, plain, positive);
         }

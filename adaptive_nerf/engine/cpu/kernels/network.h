@@ -88,6 +88,9 @@ struct Activations {
     }
 };
 
+// The order of the comparison keeps NaN: a network that has diverged must not look like one that sees nothing.
+inline Floats positive_part(Floats value) { return value < 0.0f ? Floats{} : value; }
+
 // Everything in single precision.
 struct Whole {
     typedef ::Packed Packed;
@@ -104,7 +107,7 @@ struct Whole {
                 store(to, value), store(to + stride, next);
             };
             const auto positive = [=](int64_t row, int64_t column, Floats value, Floats next) {
-                plain(row, column, value > 0.0f ? value : Floats{}, next > 0.0f ? next : Floats{});
+                plain(row, column, positive_part(value), positive_part(next));
             };
             const float *in = a.value[l], *matrix = weights.forward[l];
             if (l + 1 == shape.layers) product<Singles>(in, shape.stride(l), matrix, stride, shape.in(l), stride, plain);
