@@ -270,6 +270,31 @@ def test_adam_for_whole_tables_takes_the_same_steps(cpu, n, n_slots, seed, grid)
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
 
 
+LARGE = [HashGrid(levels, features, log2_size, 16, 2048) for levels, features in ((16, 2), (8, 4))
+         for log2_size in (16, 17, 18, 19)]  # their levels are past the near caches, and so are fetched ahead
+
+
+@pytest.mark.parametrize("grid", LARGE, ids=lambda grid: f"{grid.levels}x{grid.features}, 2^{grid.log2_size}")
+def test_large_tables_give_the_same_features_gradients_and_steps(cpu, grid):
+    generator, n = torch.Generator().manual_seed(grid.log2_size), 333
+    slots, given_back = torch.zeros(n, dtype=torch.int32), random(generator, n, grid.levels, grid.features)
+    tables, local = random(generator, 1, grid.rows, grid.features), torch.rand(n, 3, generator=generator)
+    agree([cpu], (local,), lambda engine, local: engine.encode(tables.to(local), local, slots, grid),
+          away_from_borders(local, grid))
+    sinks = [TableGradients(grid, 1) for _ in range(3)]
+    for sink in sinks:
+        sink.add(local, slots, given_back)
+    TORCH.scatter(sinks[0])
+    cpu.scatter(sinks[1])
+    torch.testing.assert_close(sinks[1].total, sinks[0].total, atol=1e-3, rtol=1e-3)
+    moments = [Moments.of(tables) for _ in range(2)]
+    stepped = [tables.clone() for _ in range(2)]
+    for engine, sink, *state in zip((TORCH, cpu), (sinks[0], sinks[2]), stepped, moments, strict=True):
+        engine.adam_tables(*state, sink, (1, 0.01), Adam(0.9, 0.99, 1.0))
+    torch.testing.assert_close(moments[1].first, moments[0].first, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(stepped[1], stepped[0], atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("n", [1, 100_000])
 def test_dense_adam_takes_the_same_steps(cpu, n):
     start, gradient = torch.rand(n), torch.randn(n)

@@ -73,6 +73,6 @@ def test_a_density_that_is_no_number_is_seen_in_its_ray_alone(serving, value):
 
 def test_the_densest_sample_is_as_dense_as_before(serving):
     """The clamp of the density, which NaN passes, still holds everything else."""
-    samples, weights, head, features, directions = inputs()
+    samples, weights, _, features, _ = inputs()
     dense = serving.trunk(weights, features * 1e4, samples.slots, replace(SHAPES[0], density_bias=40.0))[:, 0]
     assert float(dense.max()) == pytest.approx(float(torch.tensor(11.0).exp()), rel=1e-6)
