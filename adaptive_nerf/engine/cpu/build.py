@@ -44,7 +44,7 @@ def library_path() -> Path:
     path = folder / name
     if not path.exists():
         with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.lockf(lock, fcntl.LOCK_EX)  # not flock: a child forked meanwhile would hold it too
             if not path.exists():
                 _compile(path)
     return path

@@ -1,12 +1,13 @@
 """What the cpu engine promises beyond the right numbers: the same bits for any threads, and no crash on odd input."""
 
+import contextlib
 import os
 import threading
 
 import pytest
 import torch
 
-from adaptive_nerf.engine.cpu import buffers
+from adaptive_nerf.engine.cpu import buffers, library
 from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.network import colour_head, trunk
 from adaptive_nerf.engine.optimise import Moments
@@ -64,15 +65,55 @@ def test_several_threads_may_use_it_at_once(cpu, threads):
         assert all(torch.equal(one, two) for one, two in zip(expected, result, strict=True))
 
 
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+FORK = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+
+def succeeds_in_a_child(action):
+    """Nothing large by torch itself in there: its threads do not survive a fork."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(Exception):
+            code = 0 if action() else 1
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@FORK
 def test_a_forked_child_can_use_it_after_its_parent_did(cpu, threads):
     threads(2)
     inputs = torch.rand(1, GRID.rows, 4), torch.rand(10_000, 3), torch.zeros(10_000, dtype=torch.int32), GRID
     expected = cpu.encode(*inputs)[::100].sum().item()
-    child = os.fork()
-    if child == 0:  # nothing large by torch itself here: its threads do not survive a fork
-        os._exit(0 if cpu.encode(*inputs)[::100].sum().item() == expected else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert succeeds_in_a_child(lambda: cpu.encode(*inputs)[::100].sum().item() == expected)
+
+
+@FORK
+def test_a_child_forked_while_another_thread_computes_can_use_it(cpu, threads):
+    threads(2)
+    inputs = torch.rand(1, GRID.rows, 4), torch.rand(10_000, 3), torch.zeros(10_000, dtype=torch.int32), GRID
+    expected = cpu.encode(*inputs)[::100].sum().item()
+    busy, enough = threading.Event(), threading.Event()
+
+    def compute():
+        while not enough.is_set():
+            cpu.encode(*inputs)
+            busy.set()
+
+    other = threading.Thread(target=compute)
+    other.start()
+    busy.wait()
+    try:
+        assert all(succeeds_in_a_child(lambda: cpu.encode(*inputs)[::100].sum().item() == expected) for _ in range(10))
+    finally:
+        enough.set()
+        other.join()
+
+
+@FORK
+def test_a_child_forked_while_another_thread_loads_the_library_loads_its_own(cpu, monkeypatch):
+    monkeypatch.setattr(library._library, "loaded", None)
+    with library._library.loading:
+        assert succeeds_in_a_child(library.library)
 
 
 @pytest.mark.parametrize("n", [0, 1])
