@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from adaptive_nerf.engine.cpu import checks
 from adaptive_nerf.engine.cpu.buffers import by_axis, float32
 from adaptive_nerf.engine.cpu.compositing import composited, values_gradient
 from adaptive_nerf.engine.cpu.fields import Task, outputs, trunk_gradient_in_place
@@ -23,6 +24,9 @@ def blend(tables: Tensor, weights: Tensor, samples: Samples, shapes: tuple[HashG
           sink: TableGradients | None = None, full_from: float = 0.0, half: bool = False) -> Composited:
     """Of samples as `march` gives them: rows of a slot together. Their places get no gradient."""
     float32(tables=tables, weights=weights, local=samples.local, t=samples.t, delta=samples.delta)
+    checks.tables_of(shapes[0], tables)
+    checks.trunk_of(shapes[1], weights, shapes[0].outputs)
+    checks.sized("samples.local", samples.local, None, 3)
     return Composited(*_Blend.apply(tables, weights, samples, shapes, sink, (EARLY_STOP, full_from, half)))
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from adaptive_nerf.engine.cpu import pool
+from adaptive_nerf.engine.cpu import checks, pool
 from adaptive_nerf.engine.cpu.buffers import float32
 from adaptive_nerf.engine.cpu.library import CompositeArgs, SurfaceArgs, library
 from adaptive_nerf.engine.samples import Composited, Samples, Surfaces
@@ -15,6 +15,7 @@ RAYS_AT_ONCE = 64
 
 def composite(values: Tensor, samples: Samples, stop: float = EARLY_STOP, full_from: float = 0.0) -> Composited:
     float32(values=values, t=samples.t, delta=samples.delta)
+    checks.sized("values", values, None, None)
     return Composited(*_Composite.apply(values, samples, (stop, full_from)))
 
 
@@ -40,7 +41,7 @@ class _Composite(torch.autograd.Function):
 
 def composited(values: Tensor, samples: Samples, stop: float) -> tuple[Tensor, ...]:
     """Image, depth, median, distortion, weights, relative."""
-    n_rays, width, used = len(samples.offsets) - 1, values.shape[1], int(samples.offsets[-1])
+    n_rays, width, used = len(samples.offsets) - 1, values.shape[1], checks.rows_in_use(samples, len(values))
     image, rest = torch.empty(n_rays, width), torch.empty(3, n_rays)
     rows = torch.empty(2, len(values))
     rows[:, used:] = 0
@@ -72,8 +73,12 @@ def _arguments(values: Tensor, samples: Samples, stop: float, full_from: float =
 
 
 def surfaces(samples: Samples, composited: Composited, window: float, n_slots: int) -> Surfaces:
-    float32(t=samples.t, weights=composited.weights, median=composited.median)
     n_rays = len(composited.median)
+    checks.rows_in_use(samples, len(composited.weights))
+    checks.sized("samples.offsets", samples.offsets, n_rays + 1)
+    checks.plain("samples.slots", samples.slots, torch.int32)
+    checks.plain("weights", composited.weights, torch.float32)
+    checks.plain("median", composited.median, torch.float32)
     distance, leading = torch.empty(n_rays), torch.empty(n_rays, dtype=torch.int32)
     args = SurfaceArgs(n_rays=n_rays, n_slots=n_slots, offsets=samples.offsets.data_ptr(),
                        order=samples.order.data_ptr(), slots=samples.slots.data_ptr(), t=samples.t.data_ptr(),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from adaptive_nerf.engine.cpu import pool
+from adaptive_nerf.engine.cpu import checks, pool
 from adaptive_nerf.engine.cpu.buffers import (
     Pieces,
     Unsorted,
@@ -39,17 +39,30 @@ class Task:
 
 
 def trunk(weights: Tensor, features: Tensor, slots: Tensor, shape: Trunk, half: bool = False) -> Tensor:
+    checks.trunk_of(shape, weights, features.shape[1:].numel())
     return _run(Task(slots, shape, None, half=half), weights, None, features, None, None)
 
 
 def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor | None, shape: Network,
            half: bool = False) -> Tensor:
+    checks.head_of(shape, weights, directions)
+    checks.sized("place", place, None, GEOMETRY)
+    checks.sized("directions", directions, len(place), None)
     return _run(Task(slots, None, shape, half=half), None, weights, None, place, directions)
 
 
 def field(trunk_weights: Tensor, colour_weights: Tensor, features: Tensor, directions: Tensor, samples: Samples,
           shapes: tuple[Trunk, Network], half: bool = False) -> Tensor:
     n = len(features)
+    checks.trunk_of(shapes[0], trunk_weights, features.shape[1:].numel(), "trunk_weights")
+    checks.head_of(shapes[1], colour_weights, directions, "colour_weights")
+    if len(colour_weights) not in (1, len(trunk_weights)):
+        raise ValueError(f"colour_weights has {len(colour_weights)} rows; there has to be one, or one a slot")
+    checks.plain("samples.rays", samples.rays, torch.int32)
+    n_rays = len(samples.offsets) - 1
+    if min(len(samples.rays), len(samples.slots)) < n or len(directions) < n_rays:
+        raise ValueError(f"{n} features and {len(directions)} directions are too many or too few for "
+                         f"{len(samples.rays)} samples of {n_rays} rays")
     task = Task(samples.slots[:n], *shapes, samples.rays[:n].contiguous(), half)
     return _run(task, trunk_weights, colour_weights, features, None, directions)
 

@@ -6,7 +6,7 @@ import functools
 import torch
 from torch import Tensor
 
-from adaptive_nerf.engine.cpu import pool
+from adaptive_nerf.engine.cpu import checks, pool
 from adaptive_nerf.engine.cpu.buffers import float32
 from adaptive_nerf.engine.cpu.library import MarchArgs, Region, library
 from adaptive_nerf.engine.samples import Occupancy, Rays, Regions, Samples, Stepping
@@ -20,6 +20,11 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
           first: Tensor | None = None) -> Samples:
     float32(origins=rays.origins, directions=rays.directions)
     n_rays, n_regions = len(rays.origins), len(regions.boxes)
+    checks.sized("origins", rays.origins, n_rays, 3)
+    checks.sized("directions", rays.directions, n_rays, 3)
+    checks.plain("occupancy.words", occupancy.words, torch.int64, (occupancy.first_words[-1],))
+    if first is not None:
+        checks.sized("first", first, n_rays)
     origins, directions = rays.origins.contiguous(), rays.directions.contiguous()
     counts, offsets = torch.empty(n_rays, n_regions, dtype=torch.int32), torch.empty(n_rays + 1, dtype=torch.int32)
     dropped, following = torch.empty(n_rays, dtype=torch.bool), torch.empty(n_rays, dtype=torch.int32)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from adaptive_nerf.engine import directions as reference_directions
-from adaptive_nerf.engine.cpu import pool
+from adaptive_nerf.engine.cpu import checks, pool
 from adaptive_nerf.engine.cpu.buffers import (
     Unsorted,
     by_axis,
@@ -32,6 +32,8 @@ def encode(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGrid, sink: T
            half: bool = False) -> Tensor:
     """`half`: the features are bfloat16, and so is their gradient."""
     float32(tables=tables, local=local)
+    checks.tables_of(grid, tables)
+    checks.sized("local", local, None, 3)
     dtype = torch.bfloat16 if half else torch.float32
     try:
         return _Encode.apply(tables, local, slots, grid, sink, dtype)
@@ -124,13 +126,13 @@ def scatter(gradients: TableGradients) -> None:
 
 
 def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Tensor, adam: Adam = USUAL) -> None:
-    float32(tables=tables, first=moments.first, second=moments.second, rates=rates)
+    float32(tables=tables, rates=rates)
+    checks.sized("rates", rates, len(tables))
     _step(tables, moments, gradients, rates.contiguous(), adam, lazy=1)
 
 
 def adam_tables(tables: Tensor, moments: Moments, gradients: TableGradients, step: tuple[int, float],
                 adam: Adam = USUAL) -> None:
-    float32(tables=tables, first=moments.first, second=moments.second)
     number, rate = step
     rates = torch.full((len(tables),), rate / (1 - adam.beta1**number))
     _step(tables, moments, gradients, rates, adam, spread=(1 - adam.beta2**number) ** -0.5)
@@ -140,6 +142,8 @@ def adam_tables(tables: Tensor, moments: Moments, gradients: TableGradients, ste
 
 def _step(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Tensor, adam: Adam,
           **kind: float) -> None:
+    checks.tables_of(gradients.grid, tables, gradients.n_slots)
+    checks.in_place(tables, moments, "tables")
     if gradients.added_up:
         total, touched = gradients.total, gradients.touched
     else:
@@ -158,7 +162,9 @@ def _waiting(gradients: TableGradients) -> list[tuple[Tensor, Tensor, Tensor]]:
 
 def adam_dense(values: Tensor, moments: Moments, gradient: Tensor, step: tuple[int, float],
                adam: Adam = USUAL) -> None:
-    float32(values=values, first=moments.first, second=moments.second, gradient=gradient)
+    float32(values=values, gradient=gradient)
+    checks.in_place(values, moments)
+    checks.sized("gradient", gradient, *values.shape)
     gradient = gradient.contiguous()
     number, rate = step
     args = AdamArgs(n=values.numel(), values=values.data_ptr(), first=moments.first.data_ptr(),
@@ -173,6 +179,7 @@ def spherical_harmonics(directions: Tensor) -> Tensor:
     if directions.requires_grad:
         return reference_directions.spherical_harmonics(directions)
     float32(directions=directions)
+    checks.sized("directions", directions, None, 3)
     found = torch.empty(len(directions), 16)
     library().spherical_harmonics(directions.contiguous().data_ptr(), len(directions), found.data_ptr(), 16)
     return found
