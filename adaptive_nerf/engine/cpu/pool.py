@@ -13,7 +13,31 @@ from typing import Any
 
 from adaptive_nerf.engine.threads import threads
 
-Call = tuple[Callable[[Any], None], Any, "SimpleQueue[None]"]
+
+class _Call:
+    """A function at work in several threads. Who comes when it is over has nothing to do."""
+
+    def __init__(self, function: Callable[[Any], None], pointer: Any) -> None:
+        self.function, self.pointer = function, pointer
+        self.changed = threading.Condition(threading.Lock())
+        self.helpers, self.over = 0, False
+
+    def help(self) -> None:
+        with self.changed:
+            if self.over:
+                return
+            self.helpers += 1
+        self.function(self.pointer)
+        with self.changed:
+            self.helpers -= 1
+            self.changed.notify()
+
+    def end(self) -> None:
+        """Returns when nobody is at work any more; may be called again."""
+        with self.changed:
+            self.over = True
+            while self.helpers:
+                self.changed.wait()
 
 
 class _Pool:
@@ -22,7 +46,7 @@ class _Pool:
 
     def start_anew(self) -> None:
         """Threads do not survive a fork, and the queue may have been in use."""
-        self.calls: SimpleQueue[Call] = SimpleQueue()
+        self.calls: SimpleQueue[_Call] = SimpleQueue()
         self.threads = 0
         self.growing = threading.Lock()
 
@@ -33,11 +57,9 @@ class _Pool:
             self.threads = max(self.threads, wanted)
 
 
-def _serve(calls: "SimpleQueue[Call]") -> None:
+def _serve(calls: "SimpleQueue[_Call]") -> None:
     while True:
-        function, arguments, done = calls.get()
-        function(arguments)
-        done.put(None)
+        calls.get().help()
 
 
 _pool = _Pool()
@@ -53,9 +75,13 @@ def run(function: Callable[[Any], None], arguments: ctypes.Structure, items: int
         return
     if _pool.threads < helpers:
         _pool.grow(helpers)
-    done: SimpleQueue[None] = SimpleQueue()
-    for _ in range(helpers):
-        _pool.calls.put((function, pointer, done))
-    function(pointer)
-    for _ in range(helpers):
-        done.get()
+    call = _Call(function, pointer)
+    try:
+        for _ in range(helpers):
+            _pool.calls.put(call)
+        function(pointer)
+    finally:
+        try:
+            call.end()
+        finally:  # an interrupt of the wait: still, nobody may write to what the caller then gives back
+            call.end()
