@@ -12,7 +12,7 @@ from adaptive_nerf.engine.network import GEOMETRY, Network, Trunk
 from adaptive_nerf.engine.table_gradients import TableGradients
 from tests.support.engine_cases import ragged_samples
 from tests.unit.engine.test_cpu_against_reference import SEEDS, SIZES, SLOTS, gradients, often, random, relative
-from tests.unit.engine.test_cpu_engine import training_step
+from tests.unit.engine.test_cpu_engine import other_ways, training_step
 
 
 @pytest.fixture(scope="session")
@@ -73,12 +73,14 @@ def test_features_in_halves_are_the_whole_ones_rounded(half, cpu, features):
     assert torch.equal(*totals)
 
 
-def test_no_bit_of_a_step_in_halves_depends_on_the_number_of_threads(half, threads):
+@pytest.mark.parametrize("work", [training_step, other_ways])
+def test_no_bit_in_halves_depends_on_the_number_of_threads(half, threads, work):
     results = []
     for count in (1, 5):
         threads(count)
-        results.append(training_step(half))
-    assert all(torch.equal(one, two) for one, two in zip(*results, strict=True))
+        results.append(work(half))
+    for one, two in zip(*results, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0, equal_nan=True)
 
 
 def test_halves_serve_when_wished_for(cpu, monkeypatch):

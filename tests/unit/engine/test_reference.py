@@ -53,24 +53,31 @@ def test_places_outside_the_box_take_the_nearest_inside():
 
 
 def test_gradients_of_encode_pass_the_check_of_torch_and_of_second_order():
-    tables = torch.rand(2, SMALL.rows, 2, dtype=torch.float64, requires_grad=True)
-    local = (torch.rand(4, 3, dtype=torch.float64) * 0.8 + 0.1).requires_grad_()
+    generator = torch.Generator().manual_seed(1)
+    tables = torch.rand(2, SMALL.rows, 2, dtype=torch.float64, generator=generator).requires_grad_()
+    local = (torch.rand(4, 3, dtype=torch.float64, generator=generator) * 0.8 + 0.1).requires_grad_()
     slots = torch.tensor([0, 1, 1, 0])
     assert torch.autograd.gradcheck(lambda *inputs: torch_reference.encode(*inputs, slots, SMALL), (tables, local))
     assert torch.autograd.gradgradcheck(lambda *inputs: torch_reference.encode(*inputs, slots, SMALL), (tables, local))
 
 
-def test_gradients_of_the_field_and_of_compositing_pass_the_check_of_torch():
-    samples = ragged_samples([3, 0, 2], dtype=torch.float64)
+def test_gradients_of_the_field_and_of_compositing_pass_the_check_of_torch_and_of_second_order():
+    samples, generator = ragged_samples([3, 0, 2], dtype=torch.float64), torch.Generator().manual_seed(1)
     shapes = Trunk(Network(6, 5, 2, 16)), Network(34, 4, 1, 3)
-    inputs = [torch.randn(size, dtype=torch.float64, requires_grad=True)
+    inputs = [(torch.randn(size, dtype=torch.float64, generator=generator) * 0.3).requires_grad_()
               for size in ((2, shapes[0].network.n_weights), (1, shapes[1].n_weights), (5, 3, 2), (3, 18))]
 
-    def picture(*arguments):
-        found = torch_reference.composite(torch_reference.field(*arguments, samples, shapes), samples, stop=0.0)
+    def values(*arguments):
+        return torch_reference.field(*arguments, samples, shapes)
+
+    def picture(values):
+        found = torch_reference.composite(values, samples, stop=0.0)
         return found.image, found.depth, found.distortion
 
-    assert torch.autograd.gradcheck(picture, [value * 0.3 for value in inputs], atol=1e-4)
+    some = torch.rand(5, 4, dtype=torch.float64, generator=generator).requires_grad_()
+    assert torch.autograd.gradcheck(lambda *arguments: picture(values(*arguments)), inputs, atol=1e-4)
+    assert torch.autograd.gradgradcheck(values, inputs, fast_mode=True)
+    assert torch.autograd.gradgradcheck(picture, some)
 
 
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=6), st.integers(0, 3))
