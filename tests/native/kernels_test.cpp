@@ -116,7 +116,7 @@ void pictures(int64_t n_rays, int64_t regions, int64_t capacity, double margin) 
     std::vector<int64_t> words;
     for (int64_t i = 0; i < regions * 27; ++i) words.push_back(i % 3 == 0 ? 0 : i % 3 == 1 ? -1 : 0x0f0f00ff12345678);
     std::vector<int64_t> halls(size_t(regions), 0);
-    const int64_t groups = (n_rays + 63) / 64;
+    const int64_t groups = (n_rays + kRaysTogether - 1) / kRaysTogether;
     std::vector<int32_t> counts(size_t(n_rays * regions)), offsets(size_t(n_rays + 1)), following(size_t(n_rays), 0);
     std::vector<int32_t> slots(size_t(capacity), 0), rays(size_t(capacity), 0), order(size_t(capacity), 0);
     std::vector<uint8_t> dropped(size_t(n_rays), 0);
@@ -155,7 +155,7 @@ void pictures(int64_t n_rays, int64_t regions, int64_t capacity, double margin) 
 void plain(int64_t n) {
     Draws draws;
     auto values = draws.floats(n), first = draws.floats(n), second = draws.floats(n), gradient = draws.floats(n);
-    AdamArgs a{0, n, values.data(), first.data(), second.data(), gradient.data(), 0.1f, 0.9f, 0.99f, 1e-15f, 0.1f, 0.01f, 1};
+    AdamArgs a{0, n, values.data(), first.data(), second.data(), gradient.data(), 0.1f, 0.9f, 0.99f, 1e-15f, 0.1f, 0.01f};
     run(adam_dense, a);
     std::vector<float> out(size_t(n / 3 * 16));
     spherical_harmonics(values.data(), n / 3, out.data(), 16);

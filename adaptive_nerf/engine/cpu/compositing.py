@@ -6,11 +6,9 @@ from torch.autograd.function import once_differentiable
 
 from adaptive_nerf.engine.cpu import checks, pool
 from adaptive_nerf.engine.cpu.buffers import float32
-from adaptive_nerf.engine.cpu.library import CompositeArgs, SurfaceArgs, library
+from adaptive_nerf.engine.cpu.library import CompositeArgs, SurfaceArgs, groups_of_rays, library
 from adaptive_nerf.engine.samples import Composited, Samples, Surfaces
 from adaptive_nerf.engine.torch_reference import EARLY_STOP
-
-RAYS_AT_ONCE = 64
 
 
 def composite(values: Tensor, samples: Samples, stop: float = EARLY_STOP, full_from: float = 0.0) -> Composited:
@@ -48,7 +46,7 @@ def composited(values: Tensor, samples: Samples, stop: float) -> tuple[Tensor, .
     args = _arguments(values, samples, stop)
     args.image, args.weights, args.relative = image.data_ptr(), rows[0].data_ptr(), rows[1].data_ptr()
     args.depth, args.median, args.distortion = (part.data_ptr() for part in rest)
-    pool.run(library().composite, args, -(-n_rays // RAYS_AT_ONCE))
+    pool.run(library().composite, args, groups_of_rays(n_rays))
     return image, *rest.unbind(), *rows.unbind()
 
 
@@ -63,7 +61,7 @@ def values_gradient(values: Tensor, samples: Samples, how: tuple[float, float], 
     args.image_gradient, args.values_gradient = image.data_ptr(), into.data_ptr()
     args.depth_gradient, args.distortion_gradient = (None if part is None else part.data_ptr()
                                                      for part in (depth, distortion))
-    pool.run(library().composite_backward, args, -(-n_rays // RAYS_AT_ONCE))
+    pool.run(library().composite_backward, args, groups_of_rays(n_rays))
 
 
 def _arguments(values: Tensor, samples: Samples, stop: float, full_from: float = 0.0):  # type: ignore[no-untyped-def]
@@ -84,5 +82,5 @@ def surfaces(samples: Samples, composited: Composited, window: float, n_slots: i
                        order=samples.order.data_ptr(), slots=samples.slots.data_ptr(), t=samples.t.data_ptr(),
                        weights=composited.weights.data_ptr(), median=composited.median.data_ptr(), window=window,
                        distance=distance.data_ptr(), leading=leading.data_ptr())
-    pool.run(library().surfaces, args, -(-n_rays // RAYS_AT_ONCE))
+    pool.run(library().surfaces, args, groups_of_rays(n_rays))
     return Surfaces(distance, leading)

@@ -60,7 +60,7 @@ MarchArgs = _struct("MarchArgs", "i next n_rays; p origins directions; d near fa
                     "p first counts found; i room used; p found_at offsets dropped following; i capacity; "
                     "p local slots rays t delta order halls")
 AdamArgs = _struct("AdamArgs", "i next n; p values first second gradient; f rate beta1 beta2 epsilon correction1 "
-                   "correction2; i clear")
+                   "correction2")
 MIRRORS = (Piece, Level, EncodeArgs, Pending, TableArgs, FieldArgs, CompositeArgs, Region, MarchArgs, AdamArgs,
            SurfaceArgs)
 WORKERS = ("encode", "encode_places_gradient", "update_tables", "field_forward", "field_backward", "composite",
@@ -93,6 +93,11 @@ def library() -> ctypes.CDLL:
     return _library.loaded or _library.load()
 
 
+def groups_of_rays(n_rays: int) -> int:
+    """The items of what goes ray by ray."""
+    return -(-n_rays // library().rays_together())
+
+
 def _load() -> ctypes.CDLL:
     path = library_path()
     try:
@@ -108,7 +113,9 @@ def _load() -> ctypes.CDLL:
     found.sum_gradients.argtypes = [c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_int64]
     found.spherical_harmonics.argtypes = [c_void_p, c_int64, c_void_p, c_int64]
     found.sum_gradients.restype = found.spherical_harmonics.restype = None
-    found.has_halves.argtypes, found.has_halves.restype = [], c_int64
+    for name in ("has_halves", "rays_together", "numbers_together"):
+        function = getattr(found, name)
+        function.argtypes, function.restype = [], c_int64
     found.size_of_arguments.argtypes, found.size_of_arguments.restype = [c_int64], c_int64
     for index, mirror in enumerate(MIRRORS):
         if found.size_of_arguments(index) != ctypes.sizeof(mirror):

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from adaptive_nerf.engine.cpu import checks, pool
 from adaptive_nerf.engine.cpu.buffers import float32
-from adaptive_nerf.engine.cpu.library import MarchArgs, Region, library
+from adaptive_nerf.engine.cpu.library import MarchArgs, Region, groups_of_rays, library
 from adaptive_nerf.engine.samples import Occupancy, Rays, Regions, Samples, Stepping
 
-RAYS_AT_ONCE = 64
 HALL = 4  # words along an edge
 MANY_RAYS = 512  # for which it is worth to look first where there is nothing at all
 
@@ -38,7 +37,7 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
                      cells_a_unit=1 / occupancy.cell, first=None if first is None else first.data_ptr(),
                      counts=counts.data_ptr(), offsets=offsets.data_ptr(), dropped=dropped.data_ptr(),
                      following=following.data_ptr(), capacity=capacity)
-    items = -(-n_rays // RAYS_AT_ONCE)
+    items = groups_of_rays(n_rays)
     numbers, indices = torch.empty(5, capacity), torch.empty(3, capacity, dtype=torch.int32)
     # Last, so that what comes after the march takes its place.
     found, found_at = torch.empty(capacity, 3, dtype=torch.int32), torch.empty(items, dtype=torch.int64)

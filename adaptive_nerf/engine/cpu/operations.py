@@ -171,7 +171,7 @@ def adam_dense(values: Tensor, moments: Moments, gradient: Tensor, step: tuple[i
                     second=moments.second.data_ptr(), gradient=gradient.data_ptr(), rate=rate, beta1=adam.beta1,
                     beta2=adam.beta2, epsilon=adam.epsilon, correction1=1 - adam.beta1**number,
                     correction2=1 - adam.beta2**number)
-    pool.run(library().adam_dense, args, -(-values.numel() >> 14))
+    pool.run(library().adam_dense, args, -(-values.numel() // library().numbers_together()))
 
 
 def spherical_harmonics(directions: Tensor) -> Tensor:

@@ -6,8 +6,6 @@
 #include "vectors.h"
 #include "work.h"
 
-constexpr int64_t kRaysAtOnce = 64;
-
 struct CompositeArgs {
     int64_t next;
     int64_t n_rays, width;         // width = 1 + channels
@@ -139,10 +137,10 @@ inline void composite_ray_backward(const CompositeArgs& a, int64_t ray, float* w
 template <class Use>
 inline void for_rays(CompositeArgs* args, Use use) {
     std::vector<float> weight, left;
-    const int64_t groups = (args->n_rays + kRaysAtOnce - 1) / kRaysAtOnce;
+    const int64_t groups = (args->n_rays + kRaysTogether - 1) / kRaysTogether;
     for (int64_t item; (item = take(&args->next, groups)) >= 0;) {
-        const int64_t last = (item + 1) * kRaysAtOnce < args->n_rays ? (item + 1) * kRaysAtOnce : args->n_rays;
-        for (int64_t ray = item * kRaysAtOnce; ray < last; ++ray) {
+        const int64_t last = (item + 1) * kRaysTogether < args->n_rays ? (item + 1) * kRaysTogether : args->n_rays;
+        for (int64_t ray = item * kRaysTogether; ray < last; ++ray) {
             const size_t count = size_t(args->offsets[ray + 1] - args->offsets[ray]);
             if (count > weight.size()) weight.resize(count), left.resize(count);
             use(ray, weight.data(), left.data());

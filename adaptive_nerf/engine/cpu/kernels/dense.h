@@ -3,36 +3,32 @@
 #include "vectors.h"
 #include "work.h"
 
-constexpr int64_t kStretch = 1 << 14;
-
 struct AdamArgs {
     int64_t next, n;
     float* values;
     float* first;
     float* second;
-    float* gradient;
+    const float* gradient;
     float rate, beta1, beta2, epsilon;
     float correction1, correction2;  // 1 - beta^step
-    int64_t clear;                   // zero the gradient
 };
 
 extern "C" {
 void adam_dense(AdamArgs* args) {
     const AdamArgs a = *args;
     const float step = a.rate / a.correction1, spread = 1 / std::sqrt(a.correction2);
-    for (int64_t item; (item = take(&args->next, (a.n + kStretch - 1) / kStretch)) >= 0;) {
-        const int64_t end = (item + 1) * kStretch < a.n ? (item + 1) * kStretch : a.n;
+    for (int64_t item; (item = take(&args->next, (a.n + kNumbersTogether - 1) / kNumbersTogether)) >= 0;) {
+        const int64_t end = (item + 1) * kNumbersTogether < a.n ? (item + 1) * kNumbersTogether : a.n;
         float* __restrict values = a.values;
         float* __restrict first = a.first;
         float* __restrict second = a.second;
-        float* __restrict gradient = a.gradient;
-        for (int64_t i = item * kStretch; i < end; ++i) {
+        const float* __restrict gradient = a.gradient;
+        for (int64_t i = item * kNumbersTogether; i < end; ++i) {
             const float given = gradient[i];
             first[i] = a.beta1 * first[i] + (1 - a.beta1) * given;
             second[i] = a.beta2 * second[i] + (1 - a.beta2) * given * given;
             values[i] -= step * first[i] / (std::sqrt(second[i]) * spread + a.epsilon);
         }
-        if (a.clear) memset(gradient + item * kStretch, 0, size_t(end - item * kStretch) * 4);
     }
 }
 

@@ -8,8 +8,6 @@
 constexpr double kFlat = 1e-12, kNearest = 1e-6, kSlack = 1e-9;
 constexpr int kWordCells = 4;
 
-constexpr int64_t kRaysTogether = 64;
-
 struct Found {
     int32_t point, slot;
     float share;

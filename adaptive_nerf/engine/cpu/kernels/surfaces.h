@@ -37,8 +37,7 @@ inline void meet(const SurfaceArgs& a, int64_t ray, std::vector<float>& share) {
 
 extern "C" void surfaces(SurfaceArgs* args) {
     const SurfaceArgs& a = *args;
-    constexpr int64_t kTogether = 64;
     std::vector<float> share(size_t(a.n_slots));
-    for (int64_t item; (item = take(&args->next, (a.n_rays + kTogether - 1) / kTogether)) >= 0;)
-        for (int64_t ray = item * kTogether; ray < a.n_rays && ray < (item + 1) * kTogether; ++ray) meet(a, ray, share);
+    for (int64_t item; (item = take(&args->next, (a.n_rays + kRaysTogether - 1) / kRaysTogether)) >= 0;)
+        for (int64_t ray = item * kRaysTogether; ray < a.n_rays && ray < (item + 1) * kRaysTogether; ++ray) meet(a, ray, share);
 }

@@ -2,6 +2,9 @@
 #pragma once
 #include <cstdint>
 
+// What is taken at a time; how many items that makes, library.py asks for here.
+constexpr int64_t kRaysTogether = 64, kNumbersTogether = 1 << 14;
+
 // Neighbouring rows of one slot.
 struct Piece {
     int64_t slot, begin, end;
@@ -14,6 +17,9 @@ inline int64_t take(int64_t* next, int64_t count) {
 }
 
 extern "C" {
+int64_t rays_together() { return kRaysTogether; }
+int64_t numbers_together() { return kNumbersTogether; }
+
 // Cut rows [0, n) into pieces of one slot and at most `longest` rows. Returns how many, -1 where there would be more than
 // `room`, -2 where a slot is out of range.
 int64_t cut_pieces(const int32_t* slots, int64_t n, int64_t n_slots, int64_t longest, Piece* pieces, int64_t room) {
