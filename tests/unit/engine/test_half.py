@@ -11,7 +11,17 @@ from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.network import GEOMETRY, Network, Trunk
 from adaptive_nerf.engine.table_gradients import TableGradients
 from tests.support.engine_cases import ragged_samples
-from tests.unit.engine.test_cpu_against_reference import SEEDS, SIZES, SLOTS, gradients, often, random, relative
+from tests.unit.engine.test_cpu_against_reference import (
+    SEEDS,
+    SIZES,
+    SLOTS,
+    away_from_kinks,
+    field_away_from_kinks,
+    gradients,
+    often,
+    random,
+    relative,
+)
 from tests.unit.engine.test_cpu_engine import other_ways, training_step
 
 
@@ -20,15 +30,19 @@ def half(cpu):
     return CPU_HALF  # on a CPU without halves it takes single precision
 
 
-def near(half, inputs, run, n):
-    """A unit whose sum is about zero may be on here and off there: slopes can be compared only over many samples."""
-    found, slopes = gradients(half, inputs, run, torch.float32)
-    expected, true_slopes = gradients(TORCH, inputs, run, torch.float32)
+MARGIN = 0.02  # of hidden sums: rounded to halves, they differ by less
+
+
+def near(half, inputs, run, smooth):
+    """Bounds are twice what was measured over thousands of cases; few rows may nearly cancel in the sum of a slope."""
+    found, slopes = gradients(half, inputs, run, torch.float32, smooth)
+    expected, true_slopes = gradients(TORCH, inputs, run, torch.float32, smooth)
     for one, other in zip(found, expected, strict=True):
         assert one.shape == other.shape
         assert relative(one.detach(), other.detach()) < 0.04
+    bound = 0.05 if smooth.sum() > 16 else 0.6
     for one, other in zip(slopes, true_slopes, strict=True):
-        assert relative(one, other) < 0.2 if n > 95 else one.isfinite().all()
+        assert relative(one, other) < bound
 
 
 @often
@@ -39,8 +53,9 @@ def test_a_trunk_in_halves_is_near_the_whole_one(half, n, n_slots, seed, depth, 
     shape = Trunk(Network(features[0] * features[1], hidden, depth, GEOMETRY))
     slots = torch.randint(0, n_slots, (n,), generator=generator, dtype=torch.int32)
     weights = torch.stack([shape.network.initial(generator) for _ in range(n_slots)])
-    near(half, (weights, random(generator, n, *features)),
-         lambda engine, weights, features: engine.trunk(weights, features, slots, shape), n)
+    values = random(generator, n, *features)
+    near(half, (weights, values), lambda engine, weights, features: engine.trunk(weights, features, slots, shape),
+         away_from_kinks(weights, values.flatten(1), slots, shape.network, MARGIN))
 
 
 @often
@@ -50,8 +65,9 @@ def test_a_field_in_halves_is_near_the_whole_one(half, lengths, n_slots, seed, c
     shapes = Trunk(Network(12, 24, 2, GEOMETRY)), Network(32 + code, 40, 1, 3)
     weights = [torch.stack([shape.initial(generator) for _ in range(count)])
                for shape, count in ((shapes[0].network, n_slots), (shapes[1], 1))]
-    inputs = *weights, random(generator, sum(lengths), 6, 2), random(generator, len(lengths), 16 + code)
-    near(half, inputs, lambda engine, *inputs: engine.field(*inputs, samples, shapes), sum(lengths))
+    features, directions = random(generator, sum(lengths), 6, 2), random(generator, len(lengths), 16 + code)
+    near(half, (*weights, features, directions), lambda engine, *inputs: engine.field(*inputs, samples, shapes),
+         field_away_from_kinks(weights, features, directions, samples, shapes, MARGIN))
 
 
 @pytest.mark.parametrize("features", [1, 2, 3, 4, 8])
