@@ -12,6 +12,7 @@ import _launch  # noqa: F401  (first: finds the project's Python)
 from adaptive_nerf.common.command_line import parser, print_json, run
 from adaptive_nerf.common.findings import port_finding
 from adaptive_nerf.engine.diagnosis import findings
+from kafka_utils.diagnosis import broker_finding
 
 EXAMPLES = """\
   ./scripts/doctor.py
@@ -25,8 +26,8 @@ def main() -> None:
     command.add_argument("--json", action="store_true", help="print one JSON list instead of lines")
     options = command.parse_args()
     found = [*findings(),
-             port_finding("Kafka broker", options.broker, "start one (make kafka; ./scripts/kafka_node.py), name "
-                          "another with --broker, or run: mediator.py --broker embedded"),
+             broker_finding("Kafka broker", options.broker, "start one (make kafka; ./scripts/kafka_node.py), name "
+                            "another with --broker, or run: mediator.py --broker embedded"),
              port_finding("mediator", options.http, "start it: python3 mediator.py")]
     if options.json:
         print_json([vars(finding) for finding in found])
