@@ -21,6 +21,7 @@ from adaptive_nerf.engine.cpu import operations as cpu
 from adaptive_nerf.engine.cpu.build import Unavailable
 from adaptive_nerf.engine.cpu.library import library
 from adaptive_nerf.engine.hash_grid import HashGrid
+from adaptive_nerf.engine.locks import ForkedLock
 from adaptive_nerf.engine.network import Trunk
 from adaptive_nerf.engine.precision import half
 from adaptive_nerf.engine.samples import Composited, Samples
@@ -28,6 +29,8 @@ from adaptive_nerf.engine.table_gradients import TableGradients
 
 log = logging.getLogger(__name__)
 CHOICES = ("auto", "torch", "cpu", "tcnn")
+NOT_INSTALLED = "tinycudann is not installed"
+_choosing = ForkedLock()
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def engine(device: torch.device | str = "cpu") -> Engine:
     choice = os.environ.get("ADAPTIVE_NERF_ENGINE", "auto")
     if choice not in CHOICES:
         raise BadUsage(f"ADAPTIVE_NERF_ENGINE is '{choice}'; choose one of {', '.join(CHOICES)}")
-    found = _engine(torch.device(device).type, choice)
+    with _choosing:  # so that a warning is said once, whoever asks first
+        found = _engine(torch.device(device).type, choice)
     return CPU_HALF if found is CPU and half() and library().has_halves() else found
 
 
@@ -81,8 +85,15 @@ def engine(device: torch.device | str = "cpu") -> Engine:
 def _engine(device: str, choice: str) -> Engine:
     if choice == "cpu" and device != "cpu":
         raise BadUsage(f"ADAPTIVE_NERF_ENGINE=cpu, but the tensors are on {device}; choose torch, or auto")
-    if choice == "tcnn" or (choice == "auto" and device == "cuda" and importlib.util.find_spec("tinycudann")):
-        return _tiny_cuda_nn(device)
+    if choice == "tcnn" or (choice == "auto" and device == "cuda"):
+        serves, why_not = tiny_cuda_nn() if device == "cuda" else (None, f"the tensors are on {device}")
+        if serves:
+            return serves
+        if choice == "tcnn":
+            raise BadUsage("ADAPTIVE_NERF_ENGINE=tcnn needs CUDA tensors and the package tinycudann, but "
+                           f"{why_not}; choose auto")
+        if why_not != NOT_INSTALLED:
+            log.warning("%s; plain torch serves on the GPU", why_not)
     if choice == "torch" or device != "cpu":
         return TORCH
     try:
@@ -95,8 +106,14 @@ def _engine(device: str, choice: str) -> Engine:
     return CPU
 
 
-def _tiny_cuda_nn(device: str) -> Engine:
-    if device != "cuda" or importlib.util.find_spec("tinycudann") is None:
-        raise BadUsage("ADAPTIVE_NERF_ENGINE=tcnn needs CUDA tensors and the package tinycudann; choose auto")
-    tcnn = importlib.import_module("adaptive_nerf.engine.tiny_cuda_nn")
-    return replace(TORCH, name="tcnn", encode=tcnn.encode, trunk=tcnn.trunk)
+@functools.cache
+def tiny_cuda_nn() -> tuple[Engine | None, str]:
+    """The engine, or why there is none: a package that was built for another torch is there, and cannot be imported."""
+    if importlib.util.find_spec("tinycudann") is None:
+        return None, NOT_INSTALLED
+    try:
+        importlib.import_module("tinycudann")
+    except (ImportError, OSError, RuntimeError) as error:
+        return None, f"tinycudann cannot be imported ({error})"
+    module = importlib.import_module("adaptive_nerf.engine.tiny_cuda_nn")
+    return replace(TORCH, name="tcnn", encode=module.encode, trunk=module.trunk), ""

@@ -1,6 +1,5 @@
 """What torch and the engines find on this machine: the part of the diagnosis that needs torch."""
 
-import importlib.util
 import os
 
 import torch
@@ -10,7 +9,7 @@ from adaptive_nerf.common.findings import Finding
 from adaptive_nerf.engine import driver
 from adaptive_nerf.engine.cpu import build
 from adaptive_nerf.engine.cpu.library import library
-from adaptive_nerf.engine.engines import engine
+from adaptive_nerf.engine.engines import engine, tiny_cuda_nn
 from adaptive_nerf.engine.threads import VARIABLE, threads
 
 
@@ -32,7 +31,8 @@ def _gpu() -> Finding:
     words = f"NVIDIA driver {version}" if version else "no NVIDIA driver"
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-        extra = "with tinycudann" if importlib.util.find_spec("tinycudann") else "without tinycudann (torch serves)"
+        serves, why_not = tiny_cuda_nn()
+        extra = "with tinycudann" if serves else f"{why_not} (torch serves)"
         return Finding("GPU", "ok", f"{names}; {words}, CUDA {torch.version.cuda}, {extra}")
     if torch.version.cuda is None:
         return Finding("GPU", "missing", f"this torch is a build without CUDA; there is {words}",

@@ -1,11 +1,10 @@
 """The library's functions, and the structs that they take: mirrors of those in kernels/, checked when it is loaded."""
 
 import ctypes
-import os
-import threading
 from ctypes import c_double, c_float, c_int32, c_int64, c_uint64, c_void_p
 
 from adaptive_nerf.engine.cpu.build import Unavailable, library_path
+from adaptive_nerf.engine.locks import ForkedLock
 
 MOST_LAYERS = 9
 
@@ -66,31 +65,17 @@ MIRRORS = (Piece, Level, EncodeArgs, Pending, TableArgs, FieldArgs, CompositeArg
 WORKERS = ("encode", "encode_places_gradient", "update_tables", "field_forward", "field_backward", "composite",
            "composite_backward", "march_look_ahead", "march_count", "march_fill", "adam_dense",
            "surfaces")
-
-
-class _Library:
-    def __init__(self) -> None:
-        self.loaded: ctypes.CDLL | None = None
-        self.start_anew()
-
-    def start_anew(self) -> None:
-        """In a forked child nobody is left to let go of the lock: its parent may have been loading just then."""
-        self.loading = threading.Lock()
-
-    def load(self) -> ctypes.CDLL:
-        with self.loading:
-            if self.loaded is None:
-                self.loaded = _load()
-            return self.loaded
-
-
-_library = _Library()
-os.register_at_fork(after_in_child=_library.start_anew)
+_loading = ForkedLock()
+_loaded: list[ctypes.CDLL] = []  # at most one
 
 
 def library() -> ctypes.CDLL:
     """Compiled if need be; raises Unavailable where that cannot be done."""
-    return _library.loaded or _library.load()
+    if not _loaded:
+        with _loading:
+            if not _loaded:
+                _loaded.append(_load())
+    return _loaded[0]
 
 
 def groups_of_rays(n_rays: int) -> int:

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -121,3 +123,45 @@ def test_the_choice_is_taken_from_the_environment(monkeypatch, cpu):
     monkeypatch.setenv("ADAPTIVE_NERF_ENGINE", "auto")
     assert engines.engine() == cpu
     assert engines.engine(torch.device("cuda")).name in ("torch", "tcnn")
+
+
+@pytest.fixture
+def choosing_anew():
+    engines._engine.cache_clear()
+    engines.tiny_cuda_nn.cache_clear()
+    yield
+    engines._engine.cache_clear()
+    engines.tiny_cuda_nn.cache_clear()
+
+
+def test_a_tiny_cuda_nn_that_cannot_be_imported_is_told_once_and_torch_serves(monkeypatch, tmp_path, caplog,
+                                                                              choosing_anew):
+    (tmp_path / "tinycudann.py").write_text("raise OSError('libcudart.so.11 is missing')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("ADAPTIVE_NERF_ENGINE", raising=False)
+    assert [engines.engine("cuda").name for _ in range(2)] == ["torch", "torch"]
+    why = "tinycudann cannot be imported (libcudart.so.11 is missing)"
+    assert caplog.messages == [f"{why}; plain torch serves on the GPU"]
+    monkeypatch.setenv("ADAPTIVE_NERF_ENGINE", "tcnn")
+    with pytest.raises(BadUsage, match=rf"but {re.escape(why)}; choose auto"):
+        engines.engine("cuda")
+
+
+def test_threads_that_ask_at_once_get_one_warning(monkeypatch, caplog, choosing_anew):
+    both_ask = threading.Barrier(2)
+
+    def refuse():
+        raise build.Unavailable("no luck")
+
+    def ask():
+        both_ask.wait()
+        engines.engine()
+
+    monkeypatch.setattr(engines, "library", refuse)
+    monkeypatch.delenv("ADAPTIVE_NERF_ENGINE", raising=False)
+    asking = [threading.Thread(target=ask) for _ in range(2)]
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join()
+    assert caplog.messages == ["no luck; plain torch serves, with the same results and many times slower"]
