@@ -21,7 +21,7 @@ from adaptive_nerf.engine.network import colour_head, trunk
 from adaptive_nerf.engine.precision import set_half
 from adaptive_nerf.engine.samples import Occupancy, Stepping
 from adaptive_nerf.engine.threads import threads
-from bench import roofline, small_town
+from bench import operations, roofline, small_town
 from bench.harness import Figure, arguments, report, seconds
 from bench.training import step_for
 from bench.yardstick import POINTS, RAYS, SAMPLES, Yardstick
@@ -40,7 +40,8 @@ def main() -> None:
     say(f"engine: {serving.name}, threads: {threads()}, and {torch.get_num_threads()} of torch")
     plain = Yardstick()
     figures = [*encode_figures(serving, plain), *field_figures(serving, plain), *step_figures(serving, plain),
-               occupancy_saving(serving), bytes_per_sample(), *roofline.probe().figures()]
+               occupancy_saving(serving), bytes_per_sample(),
+               *operations.figures(serving, in_halves(), GRID, FAST_GRID), *roofline.probe().figures()]
     report("engine", figures, options.json)
 
 
@@ -90,10 +91,11 @@ def encode_figures(serving: Engine, plain: Yardstick) -> list[Figure]:
 
 
 def field_figures(serving: Engine, plain: Yardstick) -> list[Figure]:
-    n, shapes = RAYS * SAMPLES, (trunk(32), colour_head())
+    shapes = trunk(32), colour_head()
     generator = torch.Generator().manual_seed(0)
     weights = [shape.initial(generator)[None].requires_grad_() for shape in (shapes[0].network, shapes[1])]
     samples = step_for(serving, GRID, "colour", RAYS, SAMPLES).march(0)
+    n = len(samples.t)  # about RAYS * SAMPLES
     features = torch.rand(GRID.levels, n, 2).permute(1, 0, 2).requires_grad_()
     directions, gradient = torch.randn(RAYS, 16), torch.randn(n, 4)
 
@@ -103,6 +105,7 @@ def field_figures(serving: Engine, plain: Yardstick) -> list[Figure]:
         serving.field(*weights, features, directions, samples, shapes).backward(gradient)
 
     taken, ratio = turn_by_turn(both, plain.field_both)
+    ratio *= n / (RAYS * SAMPLES)
     flop = n * USEFUL_FLOP * (shapes[0].network.n_weights + shapes[1].n_weights)
     share = share_of_roofline(both, lambda top: flop / top.flops_per_s)
     return [Figure("field_both_msamples_per_s", n / taken / 1e6, "M samples/s"),
