@@ -22,7 +22,7 @@ def figures(serving: Engine, halves: Engine, grid: HashGrid, fast_grid: HashGrid
     found = [*encode_rates(serving, fast_grid, ""), *field_rates(serving, grid, ""), *ray_rates(serving, grid),
              *optimise_rates(serving, grid, fast_grid)]
     if halves is not serving:
-        found += [*encode_rates(halves, fast_grid, "_halves"), *field_rates(halves, grid, "_halves")]
+        found += [*encode_rates(halves, fast_grid, "_half"), *field_rates(halves, grid, "_half")]
     return found
 
 
