@@ -134,8 +134,9 @@ class SharedAdaptation:
                 if not isinstance(error, AdaptiveNerfError):
                     log.exception("the adaptation failed")
                 with self._changed:
-                    flight = "" if self._live is None else self._told.flight
-                    self._tell(error=str(error) or type(error).__name__, running=False, flight=flight)
+                    # Nobody holds what is not there.
+                    kept = {"flight": "", "started_by": ""} if self._live is None else {}
+                    self._tell(error=str(error) or type(error).__name__, running=False, **kept)
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:

@@ -176,6 +176,16 @@ def test_a_failure_is_told_and_it_can_be_tried_again(shared, model, problem):
     assert model.value == 5
 
 
+def test_after_a_start_that_failed_somebody_else_can_start(shared, model):
+    model.problem = RuntimeError("no model yet")
+    run(shared)
+    assert shared.status().started_by == ""
+    model.problem = None
+    model.go.set()
+    shared.start("Ben", "event", 5)
+    wait_until(lambda: model.value == 5, "the second person's steps are taken")
+
+
 def test_a_long_curve_is_thinned(shared):
     run(shared, 3 * LONGEST_CURVE)
     curve = shared.status().curve
