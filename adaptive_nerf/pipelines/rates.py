@@ -24,8 +24,7 @@ class Rates:
         return Rates(*(rate * factor for rate in vars(self).values()))
 
 
-# The networks: at 2e-2 two minutes are as good, but ten are no better than three.
-TRAINING = Rates(3e-2, 6e-3, 6e-3, 2e-3, 1e-3)
+TRAINING = Rates(3e-2, 2e-2, 2e-2, 2e-3, 1e-3)
 ADAPTING = Rates(2.5e-2, 3e-3, 0.0, 0.0, 1e-2)
 
 
