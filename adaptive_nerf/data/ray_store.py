@@ -43,6 +43,9 @@ class RayBatch:
     def __len__(self) -> int:
         return len(self.origins)
 
+    def to(self, device: torch.device | str) -> RayBatch:
+        return RayBatch(*(value.to(device) for value in vars(self).values()))
+
 
 @dataclass(frozen=True)
 class LoadedPhoto:

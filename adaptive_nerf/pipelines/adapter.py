@@ -128,7 +128,7 @@ class Adapter:
         """Ids of the experts that the rays of the new photos pass through."""
         index = torch.arange(PROBED_RAYS)
         pool, key = self.joint.pool, draws.stream(self.settings.seed, "touched")
-        batch = self.joint.store.rays(pool[draws.below(key, index, len(pool))])
+        batch = self.joint.batch_of(pool[draws.below(key, index, len(pool))])
         rays = self.joint.rays_of(batch)
         field = replace(self.joint.field, step=self.joint.sampling.step)
         slots = field.march(rays, PROBED_RAYS * ROOM_A_RAY).slots
@@ -173,4 +173,4 @@ class Adapter:
                 parts.append(pool[draws.below(key, torch.arange(count), len(pool))].long())
         pixels = torch.cat(parts)
         key = draws.stream(self.settings.seed, "adapt order", self.steps)
-        return self.joint.store.rays(pixels[draws.uniform(key, torch.arange(len(pixels))).argsort(stable=True)])
+        return self.joint.batch_of(pixels[draws.uniform(key, torch.arange(len(pixels))).argsort(stable=True)])

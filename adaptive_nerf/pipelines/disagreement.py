@@ -50,7 +50,7 @@ def open_cells(grids: OccupancyGrids, looks: Sequence[FirstLook], metres_per_uni
     found = [_surprising_places(look, box, grids.occupancy.cell, metres_per_unit) for look in looks]
     places = torch.from_numpy(np.concatenate([place for place, _ in found]))
     if len(places):
-        _set(grids, places)
+        _set(grids, places.to(grids.maxima.device))
     return sum(count for _, count in found)
 
 
@@ -123,6 +123,6 @@ def _set(grids: OccupancyGrids, places: torch.Tensor) -> None:
         own = places[say[:, slot]]
         if len(own):
             local = ((own - places.new_tensor(box[:3])) / side).float()
-            cells = grids.cells(torch.full((len(own),), slot, dtype=torch.int64), local)
-            grids.maxima[cells] = torch.maximum(grids.maxima[cells], torch.tensor(round(START * 255)).to(torch.uint8))
+            cells = grids.cells(torch.full((len(own),), slot, dtype=torch.int64, device=own.device), local)
+            grids.maxima[cells] = grids.maxima[cells].clamp(min=round(START * 255))
     grids.rebuild(1.0, grids.occupancy.words.clone())

@@ -120,8 +120,12 @@ class Joint:
 
     def draw(self) -> RayBatch:
         index = torch.arange(self.sampling.rays)
-        return self.store.rays(self.pool[draws.below(draws.stream(self.seed, "pixels", self.step), index,
-                                                     len(self.pool))])
+        return self.batch_of(self.pool[draws.below(draws.stream(self.seed, "pixels", self.step), index,
+                                                   len(self.pool))])
+
+    def batch_of(self, pixels: Tensor) -> RayBatch:
+        """Photos stay in the host's memory; what is drawn of them goes to where the field is."""
+        return self.store.rays(pixels).to(self.field.parameters.device)
 
     def rays_of(self, batch: RayBatch) -> Rays:
         return Rays(batch.origins, batch.directions, self.near, self.far)
@@ -166,7 +170,8 @@ class Joint:
     def guard(self, n_rays: int) -> Guard:
         """Behind the ground there is another colour each time: only what is opaque explains a photo."""
         key = draws.stream(self.seed, "floor", self.step)
-        return Guard(draws.uniform(key, torch.arange(3 * n_rays)).view(n_rays, 3), self.full_from)
+        index = torch.arange(3 * n_rays, device=self.field.parameters.device)
+        return Guard(draws.uniform(key, index).view(n_rays, 3), self.full_from)
 
     def forget_step(self) -> None:
         """Leave the step at hand out, with all that it has put aside."""

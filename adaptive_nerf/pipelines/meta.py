@@ -80,7 +80,7 @@ def outer_step(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, s
     for number in range(settings.rounds):
         tasks = [draw_task(joint, own, ground_x, (joint.step, slot, number),
                            (settings.support_rays, settings.query_rays)) for slot, own in enumerate(cells) if own]
-        support, query = (joint.store.rays(torch.cat([getattr(task, side) for task in tasks]))
+        support, query = (joint.batch_of(torch.cat([getattr(task, side) for task in tasks]))
                           for side in ("support", "query"))
         adapted = _adapted(joint, support, settings, len(tasks))
         total += _score(joint, adapted, query, gathered, settings)

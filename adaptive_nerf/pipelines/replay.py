@@ -48,8 +48,8 @@ def surface_points(field: Field, store: RayStore, pixels: Tensor) -> tuple[Tenso
     """
     kept, found = [], []
     for chunk in pixels.split(CHUNK):
-        batch = store.rays(chunk)
-        rays = Rays(batch.origins.to(field.parameters.device), batch.directions.to(field.parameters.device))
+        batch = store.rays(chunk).to(field.parameters.device)
+        rays = Rays(batch.origins, batch.directions)
         samples = field.march(rays, len(chunk) * ROOM_A_RAY)
         seen = radiance(field, rays, samples)
         t = met(field.engine, samples, seen.composited, field.step, len(field.experts)).distance

@@ -294,3 +294,11 @@ def test_the_live_model_renders_and_moves_with_the_steps(begun):
     assert not np.array_equal(frame.rgb, before)
     np.testing.assert_array_equal(frame.rgb, copy.mixture("copy").render(camera, LOOK, Quality.FAST).rgb)
     np.testing.assert_array_equal(base, adapter.base.mixture("base").render(camera, LOOK, Quality.FAST).rgb)
+
+
+def test_the_rays_of_a_step_go_to_where_the_field_is(begun):
+    """`meta` stands for any device that is not the host's."""
+    adapter = begun(replay=0.5)
+    field = adapter.joint.field
+    adapter.joint.field = replace(field, parameters=field.parameters.map(lambda value: value.to("meta")))
+    assert {value.device.type for value in vars(adapter._draw()).values()} == {"meta"}
