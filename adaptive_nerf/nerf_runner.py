@@ -87,13 +87,14 @@ def main() -> NoReturn:
 
 def run_job(config: Path, out: Path, settings: list[str]) -> Exit:
     """From files to files and an exit code."""
-    stop = StopSignal()
+    stop, ours = StopSignal(), False
     try:
         stop.install()
         sent = job_file.with_settings(job_file.read_message(config), settings)
         read = job_of(sent)
         job = read.job.model_copy(update={"job_id": out.resolve().name})
         _prepare(out, sent, job, read.warnings)
+        ours = True
         operation = find_operation(str(sent["op"]))
         stop.install()  # again: pycolmap, which most operations bring along, takes SIGTERM for itself
         stop.check()
@@ -107,8 +108,8 @@ def run_job(config: Path, out: Path, settings: list[str]) -> Exit:
         else:
             log.error("error: %s", error)
         _tell_failure(out, code, error)
-        if isinstance(error, StopRequested) and error.result is not None:
-            _write_result(out, error.result, stopped=True)
+        if isinstance(error, StopRequested) and ours:
+            _tell_stop(out, error.result or Result())
         return code
     log.info("done: %s", out)
     return Exit.DONE
@@ -158,6 +159,14 @@ def _prepare(out: Path, sent: dict[str, Any], job: Envelope, warnings: Sequence[
 def _write_result(out: Path, result: Result, stopped: bool = False) -> None:
     told = {"v": 1, "stopped": stopped, "artifacts": list(result.artifacts), "metrics": dict(result.metrics)}
     atomic_files.write_json(out / "result.json", told)
+
+
+def _tell_stop(out: Path, result: Result) -> None:
+    """Whenever the stop came: who waits for result.json learns that nothing more will come."""
+    try:
+        _write_result(out, result, stopped=True)
+    except (OSError, DiskFull) as why:
+        log.error("result.json could not be written: %s", why)
 
 
 def _tell_failure(out: Path, code: Exit, error: Exception) -> None:

@@ -27,7 +27,10 @@ log = logging.getLogger(__name__)
 
 
 class StopRequested(Failure):
-    """Stopped because somebody asked; what was done so far is saved, and told where there is something to tell."""
+    """Stopped because somebody asked; what was done so far is saved, and told where there is something to tell.
+
+    The runner leaves a result.json in any case.
+    """
 
     def __init__(self, message: str, result: Result | None = None):
         self.result = result

@@ -38,8 +38,13 @@ class Learner:
             if self.stopped():
                 raise StopRequested("stopped between two steps")
             began = time.monotonic()
-            taken = adapter.step()
-            self.seconds += time.monotonic() - began
+            try:
+                taken = adapter.step()
+            except (MemoryError, RuntimeError) as error:
+                self.patience.make_do_with_less(error, adapter.joint)
+                continue
+            finally:
+                self.seconds += time.monotonic() - began
             self.patience.look_at(taken.loss, adapter.steps, self.settings.rates)
             self.told(adapter.steps, taken)
         return adapter.model()

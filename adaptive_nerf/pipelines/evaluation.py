@@ -19,6 +19,7 @@ import numpy as np
 
 from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadData, BadUsage
+from adaptive_nerf.common.memory import ran_out_of_memory
 from adaptive_nerf.common.run_progress import Result, Run, StopRequested
 from adaptive_nerf.data.ground_truth import GroundTruth
 from adaptive_nerf.data.ray_store import LoadedPhoto
@@ -111,6 +112,10 @@ class Examination:
             self.run.progress.warn(f"stopped: {len(self.findings.batches)} of {len(self.batches)} batches were begun")
             raise StopRequested("stopped on request; what was scored by then is told",
                                 self._leave()) from error
+        except (MemoryError, RuntimeError) as error:
+            if ran_out_of_memory(error):
+                self._leave()
+            raise
         result = self._leave()
         if result is None:
             raise BadData(self.run.spec.data_path, "no photo to score has a valid pixel",
@@ -126,6 +131,8 @@ class Examination:
                           lambda steps, taken: self._tell_step(number, steps, taken))
         for tto in self.ttos:
             model = learner.after(tto)
+            if learner.patience.skipped:
+                self.run.progress.warn("adapting left out steps or made them smaller, see log.txt")
             verdict = Verdict(tto, learner.seconds, learner.set_up_s)
             for loaded in batch.scored:
                 self._score(model, loaded, verdict, tracked=number == 0 and len(verdict.photos) < PICTURES_TRACKED)

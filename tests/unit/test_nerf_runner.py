@@ -178,6 +178,8 @@ def test_a_stop_is_polite(call, tmp_path, number):
     wait_until(lambda: '"of": 9' in _text(tmp_path / "job" / "progress.json"), "the work has begun")
     running.send_signal(number)
     assert running.wait() == Exit.STOPPED
+    assert json.loads((tmp_path / "job" / "result.json").read_text()) == {
+        "v": 1, "stopped": True, "artifacts": [], "metrics": {}}
     assert (tmp_path / "job" / "checkpoint.txt").exists()
     assert not (tmp_path / "job" / "failure.json").exists()
 
@@ -187,6 +189,7 @@ def test_a_stop_while_libraries_are_loaded_does_not_wait_for_them(call, tmp_path
     wait_until((tmp_path / "loading").exists, "libraries are being loaded")
     running.terminate()
     assert running.wait() == Exit.STOPPED
+    assert json.loads((tmp_path / "job" / "result.json").read_text())["stopped"] is True
 
 
 def test_what_a_former_attempt_left_is_removed(call, tmp_path):

@@ -1,7 +1,11 @@
 """A small town's corner to film, and a job's run around it."""
 
+import json
+import signal
+
 import pytest
 
+from adaptive_nerf import nerf_runner
 from adaptive_nerf.common.run_progress import Run, RunProgress
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.geometry.frames import SceneFrame
@@ -29,6 +33,21 @@ def corner_in(frame: SceneFrame) -> MeshRenderer:
                   (0.1, 0.4, 0.1))
     houses = [box((east, -6, -10), (east + 10, 6, -2), Material.PLAIN, (0.6, 0.1, 0.1)) for east in (0.0, 20.0, 40.0)]
     return MeshRenderer(world_of(join([plain, *houses])), frame)
+
+
+@pytest.fixture
+def run_by_runner(tmp_path, monkeypatch):
+    """Runs a message in its folder as the service would, in this process. Returns the exit code."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(nerf_runner, "set_up_file", lambda path: None)
+
+    def run(message, out):
+        config = tmp_path / "message.json"
+        config.write_text(json.dumps(message))
+        return nerf_runner.run_job(config, out, [])
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

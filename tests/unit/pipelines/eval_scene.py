@@ -54,9 +54,12 @@ def add_truth(scene: Path) -> None:
 
 def eval_run(root: Path, name: str, stop: Callable[[], bool] = lambda: False, roots: tuple[Path, ...] = (),
              **fields: object) -> Run:
-    message = {"op": "eval", "job_id": name, "data_path": str(root / "scene"), "checkpoint_path": "trained",
-               "prefix": "last", "downscale": 1.0, "tto": "0,2,3", "support_rays": 128,
-               "use_amp": False, **fields}
+    message = eval_message(root, job_id=name, **fields)
     out = root / "logs" / name
     out.mkdir(parents=True, exist_ok=True)
     return Run(job_of(message).job, out, RunProgress(out / "progress.json"), stop, roots)
+
+
+def eval_message(root: Path, **fields: object) -> dict[str, object]:
+    return {"op": "eval", "data_path": str(root / "scene"), "checkpoint_path": "trained", "prefix": "last",
+            "downscale": 1.0, "tto": "0,2,3", "support_rays": 128, "use_amp": False, **fields}

@@ -22,7 +22,7 @@ from adaptive_nerf.pipelines import adaptation
 from adaptive_nerf.pipelines.adaptation import adapt, base_of, evenly
 from adaptive_nerf.pipelines.adapter import Adapter
 from adaptive_nerf.pipelines.opening import scene_of
-from adaptive_nerf.pipelines.patience import MOST_SKIPPED_IN_A_ROW
+from adaptive_nerf.pipelines.patience import FEWEST_SAMPLES, MOST_SKIPPED_IN_A_ROW
 from tests.unit.pipelines.adapt_scene import (
     FLIGHT,
     TRAINED_STEPS,
@@ -186,6 +186,12 @@ def test_a_stop_before_the_first_step_is_a_stop_too(root, tmp_path, monkeypatch)
         adapt(adapt_run(root, tmp_path / "job", stop=lambda: bool(asked)))
 
 
+def test_a_stop_before_the_first_step_has_a_result_all_the_same(root, tmp_path, monkeypatch, run_by_runner):
+    monkeypatch.setattr(adaptation, "old_photos", lambda *_: os.kill(os.getpid(), signal.SIGTERM) or [])
+    assert run_by_runner(adapt_message(root), tmp_path / "job") is Exit.STOPPED
+    assert json.loads((tmp_path / "job" / "result.json").read_text())["stopped"]
+
+
 def test_pointers_are_right_after_a_kill_between_checkpoint_and_pointer(root, done, tmp_path):
     shutil.copytree(done[1] / "checkpoints", tmp_path / "job" / "checkpoints")
     store = CheckpointStore.of_job(tmp_path / "job")
@@ -193,6 +199,18 @@ def test_pointers_are_right_after_a_kill_between_checkpoint_and_pointer(root, do
     (store.folder / "best").unlink()
     adapt(adapt_run(root, tmp_path / "job", tto=8))
     assert store.pointed("best") == store.pointed("last") == store.place(TRAINED_STEPS + 8)
+
+
+def test_memory_that_never_suffices_ends_the_runner_with_76(root, tmp_path, monkeypatch, run_by_runner):
+    asked = []
+
+    def never(self):
+        asked.append(self.joint.sampling.samples)
+        raise MemoryError
+    monkeypatch.setattr(Adapter, "step", never)
+    assert run_by_runner(adapt_message(root), tmp_path / "job") is Exit.OUT_OF_MEMORY
+    assert asked[-1] <= FEWEST_SAMPLES < asked[0]
+    assert json.loads((tmp_path / "job" / "failure.json").read_text())["cause"] == "out of memory"
 
 
 def spoil(monkeypatch, spoilt):
@@ -276,8 +294,7 @@ def test_a_damaged_checkpoint_is_refused(root, tmp_path):
         adapt(adapt_run(root, tmp_path / "job", checkpoint_path=str(torn.folder)))
 
 
-def test_sigterm_ends_the_runner_with_75_a_checkpoint_and_a_result(root, tmp_path, monkeypatch):
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+def test_sigterm_ends_the_runner_with_75_a_checkpoint_and_a_result(root, tmp_path, monkeypatch, run_by_runner):
     step = Adapter.step
 
     def step_then_signal(self):
@@ -286,14 +303,8 @@ def test_sigterm_ends_the_runner_with_75_a_checkpoint_and_a_result(root, tmp_pat
             os.kill(os.getpid(), signal.SIGTERM)
         return taken
     monkeypatch.setattr(Adapter, "step", step_then_signal)
-    monkeypatch.setattr(nerf_runner, "set_up_file", lambda path: None)
-    config, job = tmp_path / "message.json", tmp_path / "job"
-    config.write_text(json.dumps(adapt_message(root, tto=400)))
-    try:
-        assert nerf_runner.run_job(config, job, []) is Exit.STOPPED
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    job = tmp_path / "job"
+    assert run_by_runner(adapt_message(root, tto=400), job) is Exit.STOPPED
     told = json.loads((job / "result.json").read_text())
     assert told["stopped"]
     assert told["artifacts"] == [f"checkpoints/step{TRAINED_STEPS + 3:06d}"]

@@ -9,11 +9,20 @@ from PIL import Image
 from adaptive_nerf.common.errors import BadData, BadUsage, Failure
 from adaptive_nerf.common.run_progress import StopRequested
 from adaptive_nerf.data.scene import open_scene
+from adaptive_nerf.jobs.states import Exit
 from adaptive_nerf.pipelines import adapter as adapter_module
 from adaptive_nerf.pipelines.eval_gallery import file_names
 from adaptive_nerf.pipelines.eval_old_photos import chosen
 from adaptive_nerf.pipelines.evaluation import evaluate
-from tests.unit.pipelines.eval_scene import FLIGHT, TRUE_DEPTH_M, add_truth, eval_run, make_evaluated_root
+from adaptive_nerf.pipelines.patience import FEWEST_SAMPLES
+from tests.unit.pipelines.eval_scene import (
+    FLIGHT,
+    TRUE_DEPTH_M,
+    add_truth,
+    eval_message,
+    eval_run,
+    make_evaluated_root,
+)
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +241,36 @@ def test_a_batch_that_was_cut_short_does_not_mix_into_the_means_of_others(root):
         evaluate(run)
     assert [record["photos"] for record in told(folder)["ttos"]] == [3, 3]
     assert told(folder)["photos_adapted"] == 3
+
+
+def out_of_memory(monkeypatch, times):
+    """The first steps of an adaptation find none; returns with how many samples they were tried."""
+    step, tried = adapter_module.Adapter.step, []
+
+    def short(self):
+        if len(tried) < times:
+            tried.append(self.joint.sampling.samples)
+            raise MemoryError
+        return step(self)
+    monkeypatch.setattr(adapter_module.Adapter, "step", short)
+    return tried
+
+
+def test_want_of_memory_makes_steps_smaller_and_is_told(root, monkeypatch):
+    tried = out_of_memory(monkeypatch, 1)
+    run = eval_run(root, "short", batch=FLIGHT, tto=2)
+    assert "neutral_db_2" in evaluate(run).metrics
+    assert len(tried) == 1
+    assert any("made them smaller" in text for text in run.progress.warnings)
+
+
+def test_memory_that_never_suffices_ends_the_runner_with_76_and_what_was_scored_is_told(
+        root, monkeypatch, run_by_runner):
+    tried, folder = out_of_memory(monkeypatch, 100), root / "logs" / "exhausted"
+    assert run_by_runner(eval_message(root, batch=FLIGHT, tto="0,2"), folder) is Exit.OUT_OF_MEMORY
+    assert tried[-1] <= FEWEST_SAMPLES < tried[0]
+    assert [row["tto"] for row in rows(folder / "metrics.csv")] == ["0"]
+    assert (folder / "report.html").exists()
 
 
 def test_a_loss_that_is_no_number_for_long_fails_with_the_rates(root, monkeypatch):
