@@ -99,7 +99,8 @@ def run_job(config: Path, out: Path, settings: list[str]) -> Exit:
         stop.install()  # again: pycolmap, which most operations bring along, takes SIGTERM for itself
         stop.check()
         stop.at_work = True
-        result = operation(Run(job, out, RunProgress(out / "progress.json"), lambda: stop.asked, _roots()))
+        progress = RunProgress(out / "progress.json")
+        result = operation(Run(job, out, progress, lambda: stop.asked, _roots(), read.idle))
         _write_result(out, result)
     except Exception as error:
         code = exit_code(error)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -45,6 +46,7 @@ class ReadJob:
     job: Envelope
     canonical: str  # the message as sent, keys sorted
     warnings: tuple[str, ...]  # fields that have no effect in this operation
+    idle: Mapping[str, Any] = field(default_factory=dict)  # those fields, as sent
 
 
 def read_job(content: bytes) -> ReadJob:
@@ -63,7 +65,8 @@ def job_of(sent: dict[str, Any]) -> ReadJob:
         job = model.model_validate({name: value for name, value in sent.items() if name not in idle})
     except ValidationError as error:
         raise BadMessage("bad_spec", _listed(error, model)) from None
-    return ReadJob(job, canonical(sent), tuple(f"{name} has no effect in {op}" for name in idle))
+    return ReadJob(job, canonical(sent), tuple(f"{name} has no effect in {op}" for name in idle),
+                   {name: sent[name] for name in idle})
 
 
 def canonical(sent: dict[str, Any]) -> str:

@@ -32,6 +32,7 @@ from adaptive_nerf.pipelines.opening import (
     photos_in_memory,
     scene_of,
     set_up_arithmetic,
+    tell_idle,
 )
 from adaptive_nerf.pipelines.patience import Patience
 from adaptive_nerf.pipelines.rates import rates_of
@@ -127,6 +128,7 @@ def save_version(store: CheckpointStore, adapter: Adapter, base: Checkpoint, bat
 
 def base_of(run: Run[Adapt] | Run[Eval], scene: Scene) -> tuple[Checkpoint, Model]:
     """The checkpoint, and its model as the job asks for it."""
+    tell_idle(run, ("color_lr", "bg_lr"), "what experts share does not change when photos are absorbed")
     base = checkpoint_of(run, scene)
     return base, as_asked(base.load(device=device_of(run.spec)), run.spec)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from adaptive_nerf.models import manifest
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint
 from adaptive_nerf.models.checkpoint_store import FOLDER, CheckpointStore
 from adaptive_nerf.models.city import City
+from adaptive_nerf.pipelines.agreement import require_partition, require_told
 from adaptive_nerf.pipelines.asked import as_asked
 
 Spec = Train | Adapt | Eval | View | Video
@@ -51,6 +53,12 @@ def set_up_arithmetic(run: Run[Spec] | None = None) -> None:
     serves = engine(device_of(run.spec)).name
     if run.spec.use_amp and "use_amp" in run.spec.model_fields_set and serves not in GAIN_BY_HALVES:
         run.progress.warn("use_amp has no effect: what computes here does not gain by half precision")
+
+
+def tell_idle(run: Run[Any], names: Collection[str], why: str) -> None:
+    """Fields that a message gives though they change nothing in this job, each told once."""
+    for name in sorted(run.spec.model_fields_set & set(names)):
+        run.progress.warn(f"{name} has no effect in {run.spec.op}: {why}")
 
 
 def scene_folder(spec: Spec) -> Path:
@@ -158,7 +166,14 @@ def checkpoint_of(run: Run[Spec], scene: Scene | None = None) -> Checkpoint:
     if not run.spec.checkpoint_path:
         raise BadUsage(f"checkpoint_path is missing: {run.spec.op} works on a trained model; name a job or a folder")
     found = find_checkpoint(run.spec.checkpoint_path, run.spec.prefix, Places.of(run))
-    return found if scene is None else require_scene(found, scene)
+    if not isinstance(run.spec, Train):
+        require_told(found, run.idle)
+    if scene is None:
+        return found
+    require_scene(found, scene)
+    if run.spec.mask_dirname and not isinstance(run.spec, Train):
+        require_partition(found, open_partition(scene, run.spec.mask_dirname))
+    return found
 
 
 def require_scene(checkpoint: Checkpoint, scene: Scene) -> Checkpoint:

@@ -22,7 +22,8 @@ from adaptive_nerf.jobs.spec import Adapt, Eval, Train
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.models.model import Lineage, Model
-from adaptive_nerf.pipelines.build import fresh_model, require_agreement, require_partition, to_be_trained
+from adaptive_nerf.pipelines.agreement import require_agreement, require_partition
+from adaptive_nerf.pipelines.build import fresh_model, to_be_trained
 from adaptive_nerf.pipelines.joint import Joint
 from adaptive_nerf.pipelines.opening import checkpoint_of, device_of, require_scene
 from adaptive_nerf.pipelines.training_state import joint_of

@@ -15,7 +15,7 @@ from adaptive_nerf.geometry.frames import FrameName
 from adaptive_nerf.jobs.spec import Video
 from adaptive_nerf.pipelines.camera_paths import Flown, frames_to_cover, preset_path
 from adaptive_nerf.pipelines.keyframes import keyframe_path
-from adaptive_nerf.pipelines.opening import open_renderer, set_up_arithmetic
+from adaptive_nerf.pipelines.opening import open_renderer, set_up_arithmetic, tell_idle
 from adaptive_nerf.pipelines.video_file import render_video
 from adaptive_nerf.rendering.types import Renderer
 
@@ -31,6 +31,8 @@ def make_video(run: Run[Video]) -> Result:
 def film(run: Run[Video], renderer: Renderer, scene: Scene) -> Result:
     """With any renderer that knows the scene's frame."""
     spec, path, began = run.spec, run.out / NAME, time.monotonic()
+    tell_idle(run, ("downscale",), "width and height say how large the pictures are")
+    tell_idle(run, ("seed",), "nothing in it is random")
     cameras = cameras_of(run, scene)
     render_video(renderer, cameras, path, spec.fps, run.progress, run.stop_requested)
     took_s = time.monotonic() - began

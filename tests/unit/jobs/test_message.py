@@ -37,6 +37,7 @@ def test_every_operation_needs_no_more_than_its_scene(op):
 def test_a_known_field_without_effect_is_a_warning():
     read = read_job(message(op="view", outer_steps=5))
     assert read.warnings == ("outer_steps has no effect in view",)
+    assert read.idle == {"outer_steps": 5}
 
 
 def test_an_unknown_field_is_refused_with_the_nearest_name():

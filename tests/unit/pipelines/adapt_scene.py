@@ -71,7 +71,8 @@ def adapt_run(root: Path, out: Path, stop: Callable[[], bool] = lambda: False, *
     """`root`: that of make_adapted_root. Jobs may lie anywhere; `fields` change the message, None leaves one out."""
     message = adapt_message(root, **fields)
     out.mkdir(parents=True, exist_ok=True)
-    return Run(job_of(message).job, out, Heard(out / "progress.json"), stop)
+    read = job_of(message)
+    return Run(read.job, out, Heard(out / "progress.json"), stop, idle=read.idle)
 
 
 def adapt_message(root: Path, **fields: object) -> dict[str, object]:

@@ -56,5 +56,6 @@ def video_run(tmp_path):
         message = {"op": "video", "data_path": "unused", "frames": 12, "fps": 6, "width": 64, "height": 36, **fields}
         out = tmp_path / "job"
         out.mkdir()
-        return Run(job_of(message).job, out, RunProgress(out / "progress.json"), stop, roots)
+        read = job_of(message)
+        return Run(read.job, out, RunProgress(out / "progress.json"), stop, roots, read.idle)
     return make

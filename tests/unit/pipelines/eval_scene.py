@@ -57,7 +57,8 @@ def eval_run(root: Path, name: str, stop: Callable[[], bool] = lambda: False, ro
     message = eval_message(root, job_id=name, **fields)
     out = root / "logs" / name
     out.mkdir(parents=True, exist_ok=True)
-    return Run(job_of(message).job, out, RunProgress(out / "progress.json"), stop, roots)
+    read = job_of(message)
+    return Run(read.job, out, RunProgress(out / "progress.json"), stop, roots, read.idle)
 
 
 def eval_message(root: Path, **fields: object) -> dict[str, object]:

@@ -266,6 +266,11 @@ REFUSED = {  # fields of the job -> what it says, and the exit code
     "no checkpoint": ({"checkpoint_path": None}, BadUsage, "checkpoint_path is missing", Exit.BAD_SPEC),
     "checkpoint not there": ({"checkpoint_path": "nowhere"}, BadInput, "holds no checkpoint", Exit.BAD_DATA),
     "prefix not there": ({"prefix": "step7"}, BadInput, rf"there are: .*last.*step{TRAINED_STEPS}", Exit.BAD_DATA),
+    "another shape": ({"sigma_depth": 2}, BadData, "sigma_depth.*has 1, the job says 2", Exit.BAD_DATA),
+    "more experts": ({"num_submodules": 9}, BadData, "num_submodules.*has 4", Exit.BAD_DATA),
+    "background": ({"no_bg_nerf": True}, BadData, "no_bg_nerf.*has False", Exit.BAD_DATA),
+    "no such partition": ({"mask_dirname": "none"}, BadData, "none: is not there.*pair, quad", Exit.BAD_DATA),
+    "another partition": ({"mask_dirname": "pair"}, BadData, "another partition than pair", Exit.BAD_DATA),
     "another appearance": ({"appearance": "code"}, BadData, "appearance.*has affine", Exit.BAD_DATA)}
 
 
@@ -275,6 +280,17 @@ def test_what_cannot_be_done_is_refused_with_the_list_of_what_is_there(root, tmp
         adapt(adapt_run(root, tmp_path / "job", **fields))
     assert nerf_runner.exit_code(refused.value) is code
     assert not (tmp_path / "job" / "checkpoints").exists()
+
+
+def test_what_a_message_says_rightly_of_the_checkpoint_is_taken(root, tmp_path):
+    rightly = {"sigma_depth": 1, "num_submodules": 4, "bg_hidden": 16, "no_bg_nerf": False, "mask_dirname": "quad"}
+    assert adapt(adapt_run(root, tmp_path / "job", tto=1, **rightly)).metrics["steps"] == 1
+
+
+def test_rates_of_what_experts_share_are_told_to_have_no_effect(root, tmp_path):
+    run = adapt_run(root, tmp_path / "job", tto=1, color_lr=1e-3, bg_lr=1e-3, sigma_lr=1e-3)
+    adapt(run)
+    assert [text.split(" has no effect in adapt: ")[0] for text in run.progress.warnings] == ["bg_lr", "color_lr"]
 
 
 def test_a_checkpoint_of_another_scene_is_refused(root, tmp_path):

@@ -289,6 +289,8 @@ def test_a_loss_that_is_no_number_for_long_fails_with_the_rates(root, monkeypatc
     ({"batch": "never"}, BadData, "there are: later"),
     ({"checkpoint_path": ""}, BadUsage, "checkpoint_path is missing"),
     ({"test_batch_size": 1}, BadUsage, "same_images"),
+    ({"levels": 16}, BadData, "levels.*has 4, the job says 16"),
+    ({"mask_dirname": "none"}, BadData, "none: is not there"),
 ])
 def test_what_makes_no_sense_is_refused_in_words(root, fields, error, words):
     with pytest.raises(error, match=words):

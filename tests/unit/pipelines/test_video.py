@@ -148,3 +148,10 @@ def test_too_few_frames_to_cover_the_ground_are_told(video_run, corner, flown_sc
     film(run, corner, flown_scene)
     (warning,) = json.loads((run.out / "progress.json").read_text())["warnings"]
     assert "3 frames flies too fast" in warning
+
+
+def test_fields_without_effect_on_a_video_are_told(video_run, corner, flown_scene):
+    run = video_run(frames=1, downscale=0.5, seed=3)
+    film(run, corner, flown_scene)
+    assert [text.split(":")[0] for text in run.progress.warnings] == ["downscale has no effect in video",
+                                                                     "seed has no effect in video"]
