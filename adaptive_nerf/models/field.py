@@ -6,6 +6,7 @@ of the routing, and so are the features. What lies beyond every box is the backd
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -43,9 +44,25 @@ class Field:
         stepping = Stepping(self.step, key, most)
         return self.engine.march(rays, self.regions, self.grids.occupancy, stepping, capacity).trimmed()
 
+    def march_first(self, rays: Rays, room: int) -> tuple[Rays, Samples]:
+        """Whole rays, the first ones, as many as there is room for, but at least one; and their samples, centred."""
+        bounds = self.regions.bounds
+        longest = math.ceil(math.dist(bounds[:3], bounds[3:]) / self.step) + 1
+        samples = self.march(rays, room, most=longest)
+        fitting = int((~samples.dropped).sum())  # once one is dropped, all after it are
+        if fitting == 0:
+            rays, fitting = _first(rays, 1), 1
+            samples = self.march(rays, longest * len(self.experts), most=longest)
+        return _first(rays, fitting), replace(samples, offsets=samples.offsets[:fitting + 1],
+                                              dropped=samples.dropped[:fitting], following=samples.following[:fitting])
+
     def encode(self, samples: Samples, sink: TableGradients | None = None) -> Tensor:
         """[n, levels, features]"""
         return self.engine.encode(self.parameters.tables, samples.local, samples.slots, self.architecture.grid, sink)
+
+
+def _first(rays: Rays, count: int) -> Rays:
+    return replace(rays, origins=rays.origins[:count], directions=rays.directions[:count])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from adaptive_nerf.common.memory import ran_out_of_memory
-from adaptive_nerf.engine.samples import Rays, Samples
+from adaptive_nerf.engine.samples import Rays
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame
 from adaptive_nerf.geometry.rays import camera_rays
@@ -75,7 +74,7 @@ class Mixture:
     @torch.no_grad()
     def _chunk(self, rays: Rays, forward_m: Tensor, parts: _Parts, start: int) -> tuple[int, int]:
         """Render what of the rays has room. Returns how many rays, and how many samples that were."""
-        rays, samples = self._march(rays)
+        rays, samples = self.field.march_first(rays, self.chunk_points)
         n_rays = len(rays.origins)
         look = self.look.expand(n_rays, -1)
         kind = self.field.architecture.appearance
@@ -90,18 +89,6 @@ class Mixture:
         parts.put(start, values)
         return n_rays, int(samples.count)
 
-    def _march(self, rays: Rays) -> tuple[Rays, Samples]:
-        """Whole rays, the first ones, as many as there is room for, but at least one; and their samples."""
-        bounds = self.field.regions.bounds
-        longest = math.ceil(math.dist(bounds[:3], bounds[3:]) / self.field.step) + 1
-        samples = self.field.march(rays, self.chunk_points, most=longest)
-        fitting = int((~samples.dropped).sum())  # once one is dropped, all after it are
-        if fitting == 0:
-            rays, fitting = _first(rays, 1), 1
-            samples = self.field.march(rays, longest * len(self.field.experts), most=longest)
-        return _first(rays, fitting), replace(samples, offsets=samples.offsets[:fitting + 1],
-                                              dropped=samples.dropped[:fitting], following=samples.following[:fitting])
-
     def _make_do_with_less(self, error: Exception) -> None:
         """Half the chunk from now on, where memory ran out."""
         if not ran_out_of_memory(error) or self.chunk_points <= FEWEST_POINTS:
@@ -109,10 +96,6 @@ class Mixture:
         self.memory_was_short = True
         self.chunk_points //= 2
         log.warning("memory ran out while rendering; going on with %d points at once", self.chunk_points)
-
-
-def _first(rays: Rays, count: int) -> Rays:
-    return replace(rays, origins=rays.origins[:count], directions=rays.directions[:count])
 
 
 class _Parts:

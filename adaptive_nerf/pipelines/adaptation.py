@@ -171,7 +171,7 @@ def settings_of(spec: Adapt | Eval, scene: Scene) -> AdaptSettings:
         rates = replace(rates, appearance=0.0)
     return AdaptSettings(rates, rays, spec.replay, spec.seed, spec.optimizer, samples,
                          near_m(spec, scene) / units, math.inf if spec.far is None else spec.far / units,
-                         height_m(scene) / units)
+                         height_m(scene) / units, spec.chunk_points)
 
 
 def _keep_base(store: CheckpointStore, base: Checkpoint) -> None:

@@ -18,6 +18,7 @@ from adaptive_nerf.data.ray_store import LoadedPhoto, RayBatch, RayStore
 from adaptive_nerf.engine import draws
 from adaptive_nerf.engine.engines import engine
 from adaptive_nerf.models.appearance import Appearance
+from adaptive_nerf.models.mixture import CHUNK_POINTS
 from adaptive_nerf.models.model import Lineage, Model
 from adaptive_nerf.pipelines.disagreement import FirstLook, exposure, first_looks, open_cells
 from adaptive_nerf.pipelines.joint import Joint, Sampling, Taken
@@ -45,6 +46,7 @@ class AdaptSettings:
     near: float = 0.0  # scene units
     far: float = math.inf
     full_from: float = 0.0  # scene units, see models.field.Guard
+    chunk_points: int = CHUNK_POINTS  # most at once, before the first step
 
 
 def rate_of_step(step: int) -> float:
@@ -58,15 +60,15 @@ class Adapter:
     def __init__(self, base: Model, new: Sequence[LoadedPhoto], old: Sequence[LoadedPhoto], settings: AdaptSettings,
                  stopped: Callable[[], bool] = never_cancelled):
         self.base, self.settings, self.new = base, settings, tuple(new)
-        self.looks: list[FirstLook] = first_looks(base.mixture("before"), new, stopped)
+        self.looks: list[FirstLook] = first_looks(base.mixture("before", settings.chunk_points), new, stopped)
         self._old = tuple(old) if settings.replay > 0 else ()
         self.joint = self._begin()
         self.touched = self._touched()
         self.joint.optimiser.active = torch.tensor([float(expert in self.touched) for expert in base.field.experts])
         self._hold_the_rest()
         everything, places = self.joint.store, range(len(new), len(new) + len(self._old))
-        units = base.scene_frame.metres_per_unit
-        self.replayed = replay_pool(base.field, everything, places, self.looks, settings.seed, units)
+        self.replayed = replay_pool(base.field, everything, places, self.looks, settings.seed,
+                                    base.scene_frame.metres_per_unit, settings.chunk_points)
         self.steps = 0
         self._doubt_small_gradients()
 
@@ -131,8 +133,14 @@ class Adapter:
         batch = self.joint.batch_of(pool[draws.below(key, index, len(pool))])
         rays = self.joint.rays_of(batch)
         field = replace(self.joint.field, step=self.joint.sampling.step)
-        slots = field.march(rays, PROBED_RAYS * ROOM_A_RAY).slots
-        shares = torch.bincount(slots.long(), minlength=len(self.base.field.experts)) / max(1, len(slots))
+        room, done = min(self.settings.chunk_points, PROBED_RAYS * ROOM_A_RAY), 0
+        counts = torch.zeros(len(field.experts), dtype=torch.int64, device=rays.origins.device)
+        while done < PROBED_RAYS:
+            rest = replace(rays, origins=rays.origins[done:], directions=rays.directions[done:])
+            marched, samples = field.march_first(rest, room)
+            counts += torch.bincount(samples.slots.long(), minlength=len(counts))
+            done += len(marched.origins)
+        shares = counts / counts.sum().clamp(min=1)
         return tuple(expert for expert, share in zip(self.base.field.experts, shares.tolist(), strict=True)
                      if share > TOUCHED_SHARE)
 

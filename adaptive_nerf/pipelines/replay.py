@@ -17,6 +17,7 @@ from adaptive_nerf.data.ray_store import RayStore
 from adaptive_nerf.engine import draws
 from adaptive_nerf.engine.samples import Rays
 from adaptive_nerf.models.field import Field, radiance
+from adaptive_nerf.models.mixture import CHUNK_POINTS
 from adaptive_nerf.models.surface import met
 from adaptive_nerf.pipelines.disagreement import FirstLook
 
@@ -28,35 +29,31 @@ Floats = npt.NDArray[np.float64]
 
 
 def replay_pool(field: Field, store: RayStore, old: Sequence[int], looks: Sequence[FirstLook], seed: int,
-                metres_per_unit: float) -> Tensor:
+                metres_per_unit: float, chunk_points: int = CHUNK_POINTS) -> Tensor:
     """Numbers of pixels of old photos (places in the store) whose rays lead to what the new ones do not see."""
     everything = store.pool(old)
     if not len(everything):
         return everything
     index = torch.arange(min(CANDIDATES, len(everything)))
     pixels = everything[draws.below(draws.stream(seed, "replay"), index, len(everything))].long()
-    pixels, places = surface_points(field, store, pixels)
-    seen = seen_by(places, looks, metres_per_unit)
+    seen = seen_by(surface_points(field, store, pixels, chunk_points), looks, metres_per_unit)
     return pixels[~torch.from_numpy(seen)]
 
 
 @torch.no_grad()
-def surface_points(field: Field, store: RayStore, pixels: Tensor) -> tuple[Tensor, Floats]:
-    """Where the rays of pixels meet a surface, in scene units, NaN where they meet none. [n] -> [m], [m, 3]
-
-    Rays that find no room for their samples are left out: nothing is known of where they lead.
-    """
-    kept, found = [], []
-    for chunk in pixels.split(CHUNK):
-        batch = store.rays(chunk).to(field.parameters.device)
-        rays = Rays(batch.origins, batch.directions)
-        samples = field.march(rays, len(chunk) * ROOM_A_RAY)
+def surface_points(field: Field, store: RayStore, pixels: Tensor, chunk_points: int = CHUNK_POINTS) -> Floats:
+    """Where the rays of pixels meet a surface, in scene units, NaN where they meet none. [n] -> [n, 3]"""
+    size = max(1, min(CHUNK, chunk_points // ROOM_A_RAY))
+    found, done = [], 0
+    while done < len(pixels):
+        batch = store.rays(pixels[done:done + size]).to(field.parameters.device)
+        rays, samples = field.march_first(Rays(batch.origins, batch.directions),
+                                          min(chunk_points, size * ROOM_A_RAY))
         seen = radiance(field, rays, samples)
         t = met(field.engine, samples, seen.composited, field.step, len(field.experts)).distance
-        marched = (~samples.dropped & (samples.following < 0)).cpu()
-        kept.append(chunk[marched])
-        found.append((rays.origins + t[:, None] * rays.directions).cpu().double()[marched])
-    return torch.cat(kept), torch.cat(found).numpy()
+        found.append((rays.origins + t[:, None] * rays.directions).cpu().double())
+        done += len(rays.origins)
+    return torch.cat(found).numpy()
 
 
 def seen_by(places: Floats, looks: Sequence[FirstLook], metres_per_unit: float) -> npt.NDArray[np.bool_]:

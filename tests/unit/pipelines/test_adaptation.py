@@ -18,6 +18,7 @@ from adaptive_nerf.engine import precision
 from adaptive_nerf.jobs.states import Exit
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint, save
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
+from adaptive_nerf.models.field import Field
 from adaptive_nerf.pipelines import adaptation
 from adaptive_nerf.pipelines.adaptation import adapt, base_of, evenly
 from adaptive_nerf.pipelines.adapter import Adapter
@@ -254,6 +255,20 @@ def test_routing_and_margin_are_the_checkpoints_unless_the_job_says_otherwise(ro
     again = adapt_run(root, tmp_path / "again", checkpoint_path=str(run.out))
     regions = base_of(again, scene_of(again))[1].field.regions
     assert (regions.routing, regions.margin) == ("inverse", 1.05)
+
+
+@pytest.mark.parametrize("chunk_points", [2500, 30_000])
+def test_chunk_points_bound_what_is_marched_at_once_and_change_no_weight(
+        root, tmp_path, monkeypatch, chunk_points):
+    rooms, march, fields = [], Field.march, {"tto": 2, "samples": 2048, "support_rays": 32}
+    plain = adapt_run(root, tmp_path / "plain", **fields)
+    adapt(plain)
+    monkeypatch.setattr(Field, "march", lambda self, rays, room, *told, **named:
+                        rooms.append(room) or march(self, rays, room, *told, **named))
+    run = adapt_run(root, tmp_path / "job", chunk_points=chunk_points, **fields)
+    adapt(run)
+    assert max(rooms) == chunk_points
+    assert digests(last_of(run.out)) == digests(last_of(plain.out))
 
 
 def test_photos_for_replay_are_spread_evenly():

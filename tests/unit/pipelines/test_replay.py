@@ -112,8 +112,9 @@ def test_where_the_photo_has_no_picture_it_sees_nothing_to_the_pixel():
 
 def test_surface_points_are_where_rays_meet_roof_or_ground(field):
     store = RayStore([photo(over())])
-    pixels, found = surface_points(field, store, store.pool([0]).long())
-    assert len(pixels) == SIZE[0] * SIZE[1]
+    pixels = store.pool([0]).long()
+    found = surface_points(field, store, pixels)
+    assert len(found) == SIZE[0] * SIZE[1]
     met = np.isfinite(found[:, 0])
     assert met.mean() > 0.9
     usual = np.abs(found[met] - places_of(store, pixels)[met]).max(1)
@@ -147,7 +148,7 @@ def test_nothing_is_replayed_of_what_new_photos_see(field):
 def test_rays_that_meet_nothing_keep_the_air_free(field):
     pixels, store = pool_of(field, over(), new=over())
     assert len(pixels)
-    assert np.isnan(surface_points(field, store, pixels)[1]).all()
+    assert np.isnan(surface_points(field, store, pixels)).all()
 
 
 def test_without_new_photos_everything_may_be_replayed(field):
@@ -155,7 +156,15 @@ def test_without_new_photos_everything_may_be_replayed(field):
     assert len(pixels) == len(store.pool([0]))
 
 
-def test_rays_without_room_for_their_samples_are_not_taken_for_hidden(field, monkeypatch):
+@pytest.mark.parametrize("chunk_points", [1, 300, 5000])
+def test_fewer_points_at_once_find_the_same_places(field, chunk_points):
+    store = RayStore([photo(over())])
+    pixels = store.pool([0]).long()
+    np.testing.assert_array_equal(surface_points(field, store, pixels, chunk_points),
+                                  surface_points(field, store, pixels))
+
+
+def test_rays_wait_until_there_is_room_for_their_samples(field, monkeypatch):
     monkeypatch.setattr(replay, "ROOM_A_RAY", 2)
     pixels, store = pool_of(field, over(), new=over())
     assert not within(places_of(store, pixels)).any()

@@ -9,6 +9,7 @@ from adaptive_nerf.common.errors import BadData, BadUsage
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.engine.samples import Rays
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
+from adaptive_nerf.models.field import Field
 from adaptive_nerf.pipelines import joint, meta_training
 from adaptive_nerf.pipelines.joint import FEWEST_RAYS
 from adaptive_nerf.pipelines.training_start import FREE_AIR, height_m
@@ -46,6 +47,15 @@ def test_it_changes_nothing_of_what_is_learned(train_job, changed):
 def test_chunk_points_change_no_score(train_job):
     few, many = (train_job(str(points), chunk_points=points).result.metrics["val_psnr_db"] for points in (4096, 10**6))
     assert few == many
+
+
+@pytest.mark.parametrize("chunk_points", [3000, 30_000])
+def test_chunk_points_bound_what_is_marched_at_once(train_job, monkeypatch, chunk_points):
+    rooms, march = [], Field.march
+    monkeypatch.setattr(Field, "march", lambda self, rays, room, *told, **named:
+                        rooms.append(room) or march(self, rays, room, *told, **named))
+    train_job(outer_steps=2, samples=2048, chunk_points=chunk_points)
+    assert max(rooms) == chunk_points
 
 
 @pytest.mark.parametrize(("field", "value", "name", "stored"), [
