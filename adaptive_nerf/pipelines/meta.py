@@ -10,18 +10,19 @@ What the inner steps leave alone (what experts share, the tables with `mlp`) lea
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from adaptive_nerf.data.episodes import Cell, pixels_of, points_in
-from adaptive_nerf.data.ray_store import RayBatch
+from adaptive_nerf.data.episodes import Cell, ground_cells, pixels_of, points_in
+from adaptive_nerf.data.ray_store import LoadedPhoto, RayBatch
 from adaptive_nerf.engine import draws
 from adaptive_nerf.engine.samples import Rays, Samples
 from adaptive_nerf.engine.table_gradients import TableGradients
+from adaptive_nerf.geometry.boxes import Box
 from adaptive_nerf.models.appearance import as_taken, codes
 from adaptive_nerf.models.field import Field, radiance
 from adaptive_nerf.pipelines.joint import ROOM, SAMPLES_A_RAY, Joint
@@ -71,6 +72,26 @@ def _pixels(joint: Joint, cell: Cell, ground_x: float, photos: Sequence[int], ke
     return torch.cat(found)[:count]
 
 
+def cells_by_slot(field: Field, learners: Collection[int], photos: Sequence[LoadedPhoto], ground_x: float,
+                  cell_dim: int) -> list[list[Cell]]:
+    """The pieces of ground that some photos see; none for experts that do not learn."""
+    boxes = [Box(np.array(box[:3]), np.array(box[3:])) for box in field.regions.boxes]
+    cells = ground_cells(boxes, ground_x, photos, cell_dim)
+    return [[cell for cell in cells if cell.expert == slot and field.experts[slot] in learners]
+            for slot in range(len(boxes))]
+
+
+def drawn(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, settings: MetaSettings,
+          number: int) -> tuple[RayBatch, RayBatch, int]:
+    """Support and query rays of one round, a task of each expert, and how many tasks that are."""
+    sizes = settings.support_rays, settings.query_rays
+    tasks = [draw_task(joint, own, ground_x, (joint.step, slot, number), sizes)
+             for slot, own in enumerate(cells) if own]
+    support, query = (joint.batch_of(torch.cat([getattr(task, side) for task in tasks]))
+                      for side in ("support", "query"))
+    return support, query, len(tasks)
+
+
 def outer_step(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, settings: MetaSettings,
                rates: Rates) -> float:
     """One step of the start. cells: of each slot. Returns the loss on the query rays after the inner steps."""
@@ -78,12 +99,9 @@ def outer_step(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, s
     parameters = joint.field.parameters
     gathered = torch.zeros_like(parameters.trunks)
     for number in range(settings.rounds):
-        tasks = [draw_task(joint, own, ground_x, (joint.step, slot, number),
-                           (settings.support_rays, settings.query_rays)) for slot, own in enumerate(cells) if own]
-        support, query = (joint.batch_of(torch.cat([getattr(task, side) for task in tasks]))
-                          for side in ("support", "query"))
-        adapted = _adapted(joint, support, settings, len(tasks))
-        total += _score(joint, adapted, query, gathered, settings)
+        support, query, n_tasks = drawn(joint, cells, ground_x, settings, number)
+        reached = adapted(joint, support, settings, n_tasks)
+        total += _score(joint, reached, query, gathered, settings)
     if not math.isfinite(total):
         joint.forget_step()
         return total
@@ -103,7 +121,7 @@ def outer_step(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, s
     return total / settings.rounds
 
 
-def _adapted(joint: Joint, support: RayBatch, settings: MetaSettings, n_tasks: int) -> Field:
+def adapted(joint: Joint, support: RayBatch, settings: MetaSettings, n_tasks: int) -> Field:
     """The field after the inner steps; what it started from is left as it was.
 
     Each expert steps down the mean over its own task's rays, however many tasks share the round.
@@ -158,6 +176,13 @@ def _score(joint: Joint, adapted: Field, query: RayBatch, gathered: Tensor, sett
     if by_the_way:
         add_whole(joint.sink, _way(parameters.tables, tables, settings) / settings.rounds)
     return float(loss.detach())
+
+
+@torch.no_grad()
+def query_loss(joint: Joint, field: Field, query: RayBatch) -> float:
+    """Nothing is learned from it."""
+    rays, samples = _marched(joint, query)
+    return float(_loss(joint, field, (rays, samples, field.encode(samples)), query))
 
 
 def _way(start: Tensor, end: Tensor, settings: MetaSettings) -> Tensor:

@@ -1,7 +1,8 @@
 """The operation `train`: a joint phase over all rays, then meta-learning on top; resumed exactly where it was ended.
 
-What it leaves in the job's folder: checkpoints/ (every save_step, `best` by the val photos, `last`), tensorboard/,
-progress.json, result.json. Stopped, killed or out of memory: the next attempt goes on from `last`.
+What it leaves in the job's folder: checkpoints/ (every save_step, and whenever an evaluation is the best so far;
+`best`, `last`), tensorboard/, progress.json, result.json. Stopped, killed or out of memory: the next attempt goes on
+from `last`.
 """
 
 from __future__ import annotations
@@ -13,18 +14,17 @@ import numpy as np
 
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.common.run_progress import Result, Run, StopRequested
-from adaptive_nerf.data.episodes import Cell, ground_cells
+from adaptive_nerf.data.episodes import Cell
 from adaptive_nerf.data.partition import Partition
 from adaptive_nerf.data.ray_store import LoadedPhoto
 from adaptive_nerf.data.scene import Scene
-from adaptive_nerf.geometry.boxes import Box
 from adaptive_nerf.jobs.spec import Train
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint, save
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.pipelines import training_start
 from adaptive_nerf.pipelines.joint import SAMPLES_AT_FIRST, Joint
-from adaptive_nerf.pipelines.meta import MetaSettings, outer_step
+from adaptive_nerf.pipelines.meta import MetaSettings, cells_by_slot, outer_step
 from adaptive_nerf.pipelines.metrics import mean_score
 from adaptive_nerf.pipelines.opening import partition_of, photos_in_memory, scene_of, set_up_arithmetic
 from adaptive_nerf.pipelines.patience import Patience
@@ -34,6 +34,7 @@ from adaptive_nerf.pipelines.scoring import picture_from, score_photos, spread
 from adaptive_nerf.pipelines.trackers import Tracker
 from adaptive_nerf.pipelines.training_plan import Plan
 from adaptive_nerf.pipelines.training_state import model_of, optimiser_files, restore
+from adaptive_nerf.pipelines.val_tasks import AFTER, ValTasks
 
 TELL_EVERY = 10  # steps
 
@@ -60,9 +61,11 @@ def prepare(run: Run[Train], scene: Scene, partition: Partition, photos: list[Lo
         restore(joint, earlier)
     learners = training_start.learners(spec, start)
     plan = Plan.of_job(spec, start.step - int(told.get("began_at", start.step)), float(told.get("elapsed_s", 0.0)))
-    val = spread([photo for photo in photos if photo.photo.split != "train"], spec.test_batch_size, spec.seed)
+    watched, ground_x = [photo for photo in photos if photo.photo.split != "train"], training_start.ground_x(scene)
+    val = spread(watched, spec.test_batch_size, spec.seed)
+    tasks = None if spec.algo == "joint" else ValTasks.of(joint, learners, watched, (ground_x, spec.cell_dim))
     return Training(run, start, joint, plan, learners, val, store, tracker, began_at=joint.step - plan.done,
-                    ground_x=training_start.ground_x(scene), best_db=float(told.get("best_db", -np.inf)))
+                    ground_x=ground_x, best_db=float(told.get("best_db", -np.inf)), val_tasks=tasks)
 
 
 @dataclass
@@ -78,6 +81,7 @@ class Training:
     began_at: int
     ground_x: float
     best_db: float
+    val_tasks: ValTasks | None = None  # of meta-learning
     patience: Patience = field(default_factory=Patience)
     cells: list[list[Cell]] = field(default_factory=list)  # of each slot, found when meta-learning begins
     latest: dict[str, float] = field(default_factory=dict)  # scores of the val photos
@@ -93,7 +97,7 @@ class Training:
                 self._step(rates.scaled(schedule.factor(self.joint.step - self.began_at, self.plan.progress)))
                 if self.plan.done % spec.eval_step == 0:
                     self._evaluate()
-                if self.plan.done % spec.save_step == 0:
+                if self.plan.done % spec.save_step == 0 or self._improved():
                     self._save()
             if self.scored_at != self.joint.step:
                 self._evaluate()
@@ -137,17 +141,18 @@ class Training:
         spec = self.run.spec
         if not self.cells:
             self.cells = self._find_cells()
-        # Of late, for want of memory.
+        return outer_step(self.joint, self.cells, self.ground_x, self._meta_settings(spec.batch_size), rates)
+
+    def _meta_settings(self, rounds: int) -> MetaSettings:
+        """With smaller tasks, where there was a want of memory."""
+        spec = self.run.spec
         less = min(1.0, self.joint.sampling.samples / min(spec.samples, SAMPLES_AT_FIRST))
-        settings = MetaSettings(spec.algo, spec.inner_params, spec.inner_iter, spec.inner_lr, spec.batch_size,
-                                math.ceil(spec.support_rays * less), math.ceil(spec.query_rays * less))
-        return outer_step(self.joint, self.cells, self.ground_x, settings, rates)
+        return MetaSettings(spec.algo, spec.inner_params, spec.inner_iter, spec.inner_lr, rounds,
+                            math.ceil(spec.support_rays * less), math.ceil(spec.query_rays * less))
 
     def _find_cells(self) -> list[list[Cell]]:
-        boxes = [Box(np.array(box[:3]), np.array(box[3:])) for box in self.joint.field.regions.boxes]
-        cells = ground_cells(boxes, self.ground_x, self.joint.store.photos, self.run.spec.cell_dim)
-        found = [[cell for cell in cells if cell.expert == slot and self.joint.field.experts[slot] in self.learners]
-                 for slot in range(len(boxes))]
+        found = cells_by_slot(self.joint.field, self.learners, self.joint.store.photos, self.ground_x,
+                              self.run.spec.cell_dim)
         if not any(found):
             raise BadData(self.joint.store.photos[0].photo.image_path.parents[2],
                           "has no piece of ground that two photos see", expected="overlapping photos to meta-learn on")
@@ -156,13 +161,17 @@ class Training:
     def _evaluate(self) -> None:
         if not self.val:
             return
-        mixture = self.model().mixture("training", self.run.spec.chunk_points)
+        model = self.model()
+        mixture = model.mixture("training", self.run.spec.chunk_points)
         scores = score_photos(mixture, self.val, self.run.stop_requested)
         mean = mean_score(scores)
         if mean is None:
             return
         self.latest = {"val_psnr_db": mean.neutral.psnr_db,
                        "val_fitted_db": mean.fitted.psnr_db if mean.fitted else mean.neutral.psnr_db}
+        if self.val_tasks:
+            self.latest |= self.val_tasks.score(self.joint, model.appearance.neutral,
+                                                self._meta_settings(self.run.spec.test_batch_size))
         self.scored_at = self.joint.step
         self.tracker.scalars(self.joint.step, {f"val/{name}": value for name, value in self.latest.items()})
         picture = picture_from(mixture, self.val[0]).rgb
@@ -170,12 +179,19 @@ class Training:
             self.tracker.picture(self.joint.step, f"val/{self.val[0].photo.stem}", photo_pixels(picture))
         self._tell(self.latest)
 
+    def _score(self) -> float:
+        """Of what was evaluated last: by the val photos; of a start, by how far inner steps come from it."""
+        return self.latest.get(AFTER, self.latest.get("val_fitted_db", -np.inf))
+
+    def _improved(self) -> bool:
+        return self.scored_at == self.joint.step and self._score() > self.best_db
+
     def _save(self) -> Checkpoint:
         """`best` is told first: killed in between, the next attempt goes on from the older `last`, and tells both."""
         place = self.store.place(self.joint.step)
-        score = self.latest["val_fitted_db"] if self.scored_at == self.joint.step else -np.inf
-        is_best = score > self.best_db
-        self.best_db = max(self.best_db, score)
+        is_best = self._improved()
+        if is_best:
+            self.best_db = self._score()
         if not place.exists():
             save(place, self.model(), "train", optimiser_files(self.joint))
         if is_best or self.store.pointed("best") is None:

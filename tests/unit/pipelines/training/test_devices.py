@@ -25,7 +25,7 @@ def test_the_rays_of_a_joint_step_go_to_where_the_field_is(prepared):
 
 def test_those_of_a_meta_step_too(prepared, monkeypatch):
     training, seen = prepared(algo="fomaml", warmup_joint=0.0), []
-    monkeypatch.setattr(meta, "_adapted", lambda joint, support, *_: seen.append(support))
+    monkeypatch.setattr(meta, "adapted", lambda joint, support, *_: seen.append(support))
     monkeypatch.setattr(meta, "_score", lambda joint, adapted, query, *_: seen.append(query) or float("nan"))
     training.cells = training._find_cells()
     elsewhere(training.joint)

@@ -100,7 +100,7 @@ def test_out_of_memory_makes_meta_learnings_tasks_smaller(prepared, monkeypatch)
     asked, step = [], meta_training.outer_step
     monkeypatch.setattr(meta_training, "outer_step",
                         lambda *args: asked.append((args[3].support_rays, args[3].query_rays)) or step(*args))
-    out_of_memory(monkeypatch, meta, "_adapted", 1, MemoryError())
+    out_of_memory(monkeypatch, meta, "adapted", 1, MemoryError())
     training._step(TRAINING)
     training._step(TRAINING)
     assert asked == [(100, 50), (50, 25)]

@@ -1,0 +1,72 @@
+"""What tells which state of a training is the best: val photos, and for meta-learning tasks over them."""
+
+import pytest
+import torch
+
+from adaptive_nerf.models.checkpoint_store import CheckpointStore
+from adaptive_nerf.pipelines import meta_training, val_tasks
+from adaptive_nerf.pipelines.val_tasks import AFTER, BEFORE
+from tests.unit.pipelines.training.test_algorithms import FULL, weights
+
+META = {"algo": "fomaml", "inner_iter": 8, "inner_lr": 0.05}
+
+
+@pytest.fixture
+def begun(prepared):
+    """A start that has learned a little."""
+    training = prepared(**META)
+    for _ in range(30):
+        training.joint.take(FULL)
+    return training
+
+
+def test_inner_steps_come_nearer_to_val_photos_that_they_did_not_see(begun):
+    before = weights(begun)
+    begun._evaluate()
+    assert begun.latest[AFTER] > begun.latest[BEFORE] > 5
+    assert all(torch.equal(one, other) for one, other in zip(before, weights(begun), strict=True))
+
+
+def test_tasks_are_always_the_same_ones(begun):
+    begun._evaluate()
+    first = dict(begun.latest)
+    begun.joint.step += 7
+    begun._evaluate()
+    assert begun.latest == first
+
+
+def test_support_and_query_rays_are_of_different_val_photos(begun, monkeypatch):
+    seen, drawn = [], val_tasks.drawn
+    monkeypatch.setattr(val_tasks, "drawn", lambda *told: seen.append(drawn(*told)) or seen[-1])
+    assert {loaded.photo.split for loaded in begun.val_tasks.store.photos} == {"val"}
+    begun.val_tasks.cells[1].clear()  # with one task a round there is one photo on each side
+    begun._evaluate()
+    for support, query, n_tasks in seen:
+        assert n_tasks == 1
+        assert len(support) > len(query) > 0
+        assert not set(support.photos.tolist()) & set(query.photos.tolist())
+
+
+def test_the_best_start_is_the_one_from_which_inner_steps_come_farthest(begun):
+    begun.latest, begun.scored_at, begun.best_db = {"val_fitted_db": 10.0, AFTER: 20.0}, begun.joint.step, 15.0
+    assert begun._improved()
+    begun.latest[AFTER] = 14.0
+    assert not begun._improved()
+
+
+def test_joint_training_is_scored_by_photos_alone(prepared):
+    training = prepared(algo="joint")
+    training._evaluate()
+    assert training.val_tasks is None
+    assert training._score() == training.latest["val_fitted_db"]
+
+
+@pytest.mark.parametrize("algo", ["joint", "fomaml"])
+def test_the_best_is_saved_when_it_is_found_and_not_when_the_next_save_is_due(train_job, monkeypatch, algo):
+    scores = {2: 20.0, 4: 22.0, 6: 21.0, 8: 19.0}
+    monkeypatch.setattr(meta_training.Training, "_score", lambda self: scores[self.joint.step])
+    done = train_job(algo=algo, outer_steps=8, eval_step=2, save_step=1000)
+    store = CheckpointStore.of_job(done.out)
+    assert store.pointed("best").name == "step000004"
+    assert store.pointed("last").name == "step000008"
+    assert (AFTER in done.result.metrics) == (algo == "fomaml")
