@@ -28,6 +28,7 @@ FEWEST_RAYS = 64
 ROOM = 1.25  # for samples, above what is aimed at: a batch is never quite the mean
 SAMPLES_A_RAY = 16  # on average: longer steps see to it. Twice as many rays are worth more than half the step
 OBSERVE_EVERY, REBUILD_EVERY = 2, 16
+LOOKED_RAYS = 4096  # at most, by steps that draw theirs otherwise
 HELD_STEPS = 32  # before the first cells decay; it takes them 14 rebuilds to be taken for empty. A longer wait blurs:
 # 256 cost a decibel on the town, for steps stay long and details are learned late
 TOGETHER_STEPS = 256  # at first all trunks learn as one: each sees the rays of all, and they stay alike at the borders
@@ -118,8 +119,8 @@ class Joint:
         self.sampling.growth = min(self.sampling.most_growth, 1 + self.step // GROWN_AFTER_STEPS)
         return self.learn(self.draw(), rates)
 
-    def draw(self) -> RayBatch:
-        index = torch.arange(self.sampling.rays)
+    def draw(self, most: float = math.inf) -> RayBatch:
+        index = torch.arange(int(min(most, self.sampling.rays)))
         return self.batch_of(self.pool[draws.below(draws.stream(self.seed, "pixels", self.step), index,
                                                    len(self.pool))])
 
@@ -142,10 +143,21 @@ class Joint:
                 self.centre()
         else:
             self.sink.clear()
-        self.sampling.saw(count / max(1, int((~samples.dropped).sum())), adjust=self.floor is None)
+        self._saw(samples)
         self._observe(samples, seen.composited.relative)
+        self._rebuild()
         self.step += 1
         return Taken(value, -10 * math.log10(max(value, 1e-12)) if finite else math.nan, len(batch), count, finite)
+
+    @torch.no_grad()
+    def look_around(self) -> None:
+        """What a step that draws rays of a few places alone does not tell: where there is something, everywhere that
+        photos show, and how long steps along rays may be. Cells that nobody looked at would be taken for empty."""
+        if self.step % OBSERVE_EVERY == 0:
+            samples, seen, _, _ = self._looked_at(self.draw(LOOKED_RAYS), self.sink)
+            self._saw(samples)
+            self._observe(samples, seen.composited.relative)
+        self._rebuild()
 
     def table_gradient(self, batch: RayBatch) -> Tensor:
         """What a step on these rays would ask of the tables; nothing is changed. [n_slots, rows, features]"""
@@ -204,9 +216,15 @@ class Joint:
         if self.floor is None:
             self.appearance.values.sub_(self.appearance.values.mean(0))
 
-    def _observe(self, samples: Any, relative: Tensor) -> None:
+    def _saw(self, samples: Samples) -> None:
+        n_rays = max(1, int((~samples.dropped).sum()))
+        self.sampling.saw(int(samples.count) / n_rays, adjust=self.floor is None)
+
+    def _observe(self, samples: Samples, relative: Tensor) -> None:
         if self.step % OBSERVE_EVERY == 0:
             self.field.grids.observe(samples, relative)
+
+    def _rebuild(self) -> None:
         adapting = self.floor is not None
         if (self.step + 1) % REBUILD_EVERY == 0 and (adapting or self.step >= HELD_STEPS):
             learning = self.optimiser.active.nonzero()[:, 0].tolist()

@@ -5,6 +5,7 @@ tables, take inner steps on the tasks' support rays, as `adapt` would; then
   fomaml   the gradient of the query rays' loss at the adapted weights is the gradient of the start,
   reptile  the way that the weights went is.
 What the inner steps leave alone (what experts share, the tables with `mlp`) learns from the query rays, in either.
+Tasks do not lead everywhere: where there is something, and how long steps are, is told by rays of all photos.
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ def outer_step(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, s
     joint.optimiser.step(parameters, joint.sink, joint.appearance.values, rates)
     if rates.appearance:
         joint.centre()
+    joint.look_around()
     joint.step += 1
     return total / settings.rounds
 

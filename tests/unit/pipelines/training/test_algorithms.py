@@ -6,7 +6,7 @@ import torch
 
 from adaptive_nerf.models.backdrop import leaves_at
 from adaptive_nerf.models.field import radiance
-from adaptive_nerf.pipelines.joint import TOGETHER_STEPS
+from adaptive_nerf.pipelines.joint import SAMPLES_A_RAY, TOGETHER_STEPS
 from adaptive_nerf.pipelines.meta import MetaSettings, outer_step
 from adaptive_nerf.pipelines.rates import Rates
 from tests.unit.pipelines.training.factory import learned
@@ -160,3 +160,23 @@ def test_seconds_bound_a_run(train_job):
     assert done.result.metrics["seconds"] >= 0.5
     assert set(done.progress.losses("phase")) == {0, 1}
     assert done.progress.steps[-1][1] == 0.5
+
+
+def test_meta_learning_alone_learns_where_there_is_something_and_how_long_steps_may_be(prepared, lively_occupancy):
+    training = prepared(algo="fomaml", warmup_joint=0.0)
+    joint = training.joint
+    share, stretch = joint.field.grids.share, joint.sampling.stretch
+    for _ in range(30):
+        taken(training, FULL)
+    assert joint.field.grids.share < 0.9 * share == 0.9
+    assert joint.sampling.stretch != stretch
+    assert joint.sampling.mean_samples < 2 * SAMPLES_A_RAY
+
+
+def test_looking_around_changes_no_weight(prepared):
+    joint = prepared(algo="fomaml").joint
+    before = [value.detach().clone() for _, value in joint.field.parameters.named()]
+    joint.look_around()
+    assert not joint.sink.pending
+    assert all(torch.equal(one, other) for one, (_, other) in
+               zip(before, joint.field.parameters.named(), strict=True))
