@@ -87,7 +87,7 @@ def main() -> NoReturn:
 
 def run_job(config: Path, out: Path, settings: list[str]) -> Exit:
     """From files to files and an exit code."""
-    stop, ours = StopSignal(), False
+    stop, ours, effective = StopSignal(), False, dict[str, Any]()
     try:
         stop.install()
         sent = job_file.with_settings(job_file.read_message(config), settings)
@@ -100,8 +100,8 @@ def run_job(config: Path, out: Path, settings: list[str]) -> Exit:
         stop.check()
         stop.at_work = True
         progress = RunProgress(out / "progress.json")
-        result = operation(Run(job, out, progress, lambda: stop.asked, _roots(), read.idle))
-        _write_result(out, result)
+        result = operation(Run(job, out, progress, lambda: stop.asked, _roots(), read.idle, effective))
+        _write_result(out, result, effective)
     except Exception as error:
         code = exit_code(error)
         if code is Exit.OWN_FAULT and not isinstance(error, AdaptiveNerfError):
@@ -110,7 +110,7 @@ def run_job(config: Path, out: Path, settings: list[str]) -> Exit:
             log.error("error: %s", error)
         _tell_failure(out, code, error)
         if isinstance(error, StopRequested) and ours:
-            _tell_stop(out, error.result or Result())
+            _tell_stop(out, error.result or Result(), effective)
         return code
     log.info("done: %s", out)
     return Exit.DONE
@@ -157,15 +157,16 @@ def _prepare(out: Path, sent: dict[str, Any], job: Envelope, warnings: Sequence[
         log.warning("%s", warning)
 
 
-def _write_result(out: Path, result: Result, stopped: bool = False) -> None:
-    told = {"v": 1, "stopped": stopped, "artifacts": list(result.artifacts), "metrics": dict(result.metrics)}
+def _write_result(out: Path, result: Result, effective: dict[str, Any], stopped: bool = False) -> None:
+    told = {"v": 1, "stopped": stopped, "artifacts": list(result.artifacts), "metrics": dict(result.metrics),
+            "effective": effective}
     atomic_files.write_json(out / "result.json", told)
 
 
-def _tell_stop(out: Path, result: Result) -> None:
+def _tell_stop(out: Path, result: Result, effective: dict[str, Any]) -> None:
     """Whenever the stop came: who waits for result.json learns that nothing more will come."""
     try:
-        _write_result(out, result, stopped=True)
+        _write_result(out, result, effective, stopped=True)
     except (OSError, DiskFull) as why:
         log.error("result.json could not be written: %s", why)
 

@@ -53,6 +53,7 @@ class Run(Generic[Spec]):
     stop_requested: Callable[[], bool]
     roots: tuple[Path, ...] = ()  # where a job may read; empty: anywhere
     idle: Mapping[str, Any] = field(default_factory=dict)  # what the message says beside the operation's own fields
+    effective: dict[str, Any] = field(default_factory=dict)  # what the operation chose itself; goes into result.json
 
     def publish_url(self, url: str) -> None:
         """Where people can look at the job. The whole address, with its token, is for the owner's eyes alone."""

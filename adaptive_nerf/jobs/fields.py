@@ -101,7 +101,8 @@ class Checkpoint(Group):
 
 
 class Depths(Group):
-    near: NonNegative = Field(0.0, description="metres along the ray, clamped to the box")
+    near: NonNegative | None = Field(None, description=(
+        "metres along the ray, clamped to the box; without one 15 % of the flying height, 0 = from the camera on"))
     far: Positive | None = Field(None, description="metres along the ray; without one as far as the box")
 
 
@@ -118,7 +119,7 @@ class LearningRates(Group):
 
 class Appearance(Group):
     appearance: Literal["affine", "code", "none"] = Field("affine", description="what a photo's exposure may change")
-    appearance_lr: Positive = Field(1e-3, description="its learning rate")
+    appearance_lr: Positive | None = Field(None, description="its learning rate; without one 0.001, in adapt 0.01")
 
 
 class Architecture(Group):

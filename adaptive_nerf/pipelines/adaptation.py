@@ -37,7 +37,7 @@ from adaptive_nerf.pipelines.opening import (
 from adaptive_nerf.pipelines.patience import Patience
 from adaptive_nerf.pipelines.rates import rates_of
 from adaptive_nerf.pipelines.trackers import Tracker
-from adaptive_nerf.pipelines.training_start import height_m, near_m
+from adaptive_nerf.pipelines.training_start import height_m, near_m, tell_effective
 from adaptive_nerf.rendering.types import RenderCancelled
 
 OLD_PHOTOS = 32  # in memory, for replay
@@ -52,7 +52,9 @@ def adapt(run: Run[Adapt]) -> Result:
     new = photos_to_absorb(run, scene)
     with Tracker(run.out, warn=run.progress.warn) as tracker:
         try:
-            adapter = Adapter(model, new, old_photos(run, scene), settings_of(run.spec, scene), run.stop_requested)
+            settings = settings_of(run.spec, scene)
+            tell_effective(run, scene, settings.rates)
+            adapter = Adapter(model, new, old_photos(run, scene), settings, run.stop_requested)
         except RenderCancelled as error:
             raise StopRequested("stopped before the first step") from error
         return Adaptation(run, base, adapter, tracker).go_on()

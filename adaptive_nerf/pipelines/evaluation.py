@@ -42,6 +42,7 @@ from adaptive_nerf.pipelines.opening import scene_of, set_up_arithmetic
 from adaptive_nerf.pipelines.pictures import photo_pixels
 from adaptive_nerf.pipelines.report import write_report
 from adaptive_nerf.pipelines.trackers import Tracker
+from adaptive_nerf.pipelines.training_start import tell_effective
 from adaptive_nerf.rendering.types import RenderCancelled
 
 PICTURE_COST = 6  # steps of adaptation that take about as long as one picture and its scores
@@ -57,6 +58,7 @@ def evaluate(run: Run[Eval]) -> Result:
     weights = lpips_weights(run)
     batches = batches_of(photos_to_absorb(run, scene), spec.protocol, spec.test_batch_size)
     old, settings = old_photos_of(run, scene), settings_of(spec, scene)
+    tell_effective(run, scene, settings.rates)
     told = replace(about(run, scene, base, weights), settings=settings_in_words(spec, model, settings, old),
                    photo_size=batches[0].scored[0].valid.shape[::-1])
     with Tracker(run.out, warn=run.progress.warn) as tracker:
@@ -77,7 +79,7 @@ def judge_of(run: Run[Eval], old: OldPhotos, weights: Path | None) -> Judge:
     spec = run.spec
     train = [(loaded.colours, loaded.valid) for loaded in old.replayed]
     return Judge(GroundTruth.beside(Path(spec.data_path)), mean_colour(train) if train else None,
-                 Lpips(weights) if weights else None, spec.near, math.inf if spec.far is None else spec.far,
+                 Lpips(weights) if weights else None, spec.near or 0.0, math.inf if spec.far is None else spec.far,
                  bool(spec.batch), spec.chunk_points, run.stop_requested)
 
 

@@ -56,6 +56,7 @@ def prepare(run: Run[Train], scene: Scene, partition: Partition, photos: list[Lo
     rays = training_start.training_rays(scene, photos)
     start, earlier = training_start.start_of(run, scene, partition, rays)
     joint = training_start.joint_for(spec, scene, partition, rays, start)
+    training_start.tell_effective(run, scene, effective_rates(spec, start))
     told = start.training if earlier else {}
     if earlier is not None:
         restore(joint, earlier)
@@ -88,7 +89,7 @@ class Training:
     scored_at: int = -1  # the step that they are of
 
     def go_on(self) -> Result:
-        spec, rates, schedule = self.run.spec, self._rates(), _schedule(self.run.spec)
+        spec, rates, schedule = self.run.spec, effective_rates(self.run.spec, self.start), _schedule(self.run.spec)
         self._tell({})
         try:
             while not self.plan.finished:
@@ -211,13 +212,6 @@ class Training:
         told["experts"] = None if self.run.spec.experts is None else list(self.learners)
         return model_of(self.joint, start, self.learners, told)
 
-    def _rates(self) -> Rates:
-        rates = rates_of(self.run.spec)
-        if self.run.spec.experts is None:
-            return rates
-        own = self.joint.field.architecture.head == "own"
-        return replace(rates, heads=rates.heads if own else 0.0, background=0.0, appearance=0.0)  # shared: frozen
-
     def _result(self, stopped: bool = False) -> Result:
         path = self.store.pointed("last")
         artifacts = tuple(str(found.relative_to(self.run.out)) for found in (path,) if found is not None)
@@ -230,6 +224,15 @@ def _steps_told(run: Run[Train]) -> int:
     """From which step on an earlier attempt's curves are void."""
     last = CheckpointStore.of_job(run.out).pointed("last")
     return 0 if last is None else int(last.name.removeprefix("step")) + 1
+
+
+def effective_rates(spec: Train, start: Model) -> Rates:
+    """With some experts alone, what all share is frozen."""
+    rates = rates_of(spec)
+    if spec.experts is None:
+        return rates
+    own = start.field.architecture.head == "own"
+    return replace(rates, heads=rates.heads if own else 0.0, background=0.0, appearance=0.0)
 
 
 def _schedule(spec: Train) -> Schedule:

@@ -31,7 +31,7 @@ ADAPTING = Rates(2.5e-2, 3e-3, 0.0, 0.0, 1e-2)
 def rates_of(spec: Train | Adapt | Eval) -> Rates:
     """Of a job: a group that is not given follows from `lr`; where nothing at all is given, the recipe."""
     recipe = TRAINING if isinstance(spec, Train) else ADAPTING
-    if not isinstance(spec, Eval) and "appearance_lr" in spec.model_fields_set:
+    if not isinstance(spec, Eval) and spec.appearance_lr is not None:
         recipe = replace(recipe, appearance=spec.appearance_lr)
     given = {"tables": (spec.encoding_lr, 100), "trunks": (spec.sigma_lr, 20), "heads": (spec.color_lr, 20),
              "background": (spec.bg_lr, 10)}

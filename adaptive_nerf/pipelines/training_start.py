@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from adaptive_nerf.pipelines.agreement import require_agreement, require_partiti
 from adaptive_nerf.pipelines.build import fresh_model, to_be_trained
 from adaptive_nerf.pipelines.joint import Joint
 from adaptive_nerf.pipelines.opening import checkpoint_of, device_of, require_scene
+from adaptive_nerf.pipelines.rates import Rates
 from adaptive_nerf.pipelines.training_state import joint_of
 
 FREE_AIR = 0.15  # of the usual height above the ground
@@ -80,7 +82,13 @@ def near_m(spec: Train | Adapt | Eval, scene: Scene) -> float:
 
     Without that, much of what one photo alone shows is explained by specks right before its camera.
     """
-    return spec.near if "near" in spec.model_fields_set else FREE_AIR * height_m(scene)
+    return FREE_AIR * height_m(scene) if spec.near is None else spec.near
+
+
+def tell_effective(run: Run[Any], scene: Scene, rates: Rates) -> None:
+    """Numbers that the recipe chooses where the job says nothing."""
+    run.effective.update(near_m=round(near_m(run.spec, scene), 3), far_m=run.spec.far,
+                         rates={name: float(f"{rate:.6g}") for name, rate in vars(rates).items()})
 
 
 def height_m(scene: Scene) -> float:

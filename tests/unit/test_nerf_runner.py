@@ -82,7 +82,8 @@ def train(run):
 def test_a_job_goes_from_a_file_to_its_result(call, job, tmp_path):
     code, said = call("--set", "seed=7", operation=DOES_ITS_WORK, ADAPTIVE_NERF_ROOTS=f"/a{os.pathsep}/b")
     assert code == Exit.DONE, said
-    assert job("result.json") == {"v": 1, "stopped": False, "artifacts": ["seen.txt"], "metrics": {"psnr": 21.0}}
+    assert job("result.json") == {"v": 1, "stopped": False, "artifacts": ["seen.txt"],
+                                  "metrics": {"psnr": 21.0}, "effective": {}}
     assert (tmp_path / "job" / "seen.txt").read_text() == "7 job ['/a', '/b']"
     assert (job("progress.json")["step"], job("progress.json")["of"]) == (2, 2)
     assert "INFO done" in (tmp_path / "job" / "log.txt").read_text()
@@ -179,7 +180,7 @@ def test_a_stop_is_polite(call, tmp_path, number):
     running.send_signal(number)
     assert running.wait() == Exit.STOPPED
     assert json.loads((tmp_path / "job" / "result.json").read_text()) == {
-        "v": 1, "stopped": True, "artifacts": [], "metrics": {}}
+        "v": 1, "stopped": True, "artifacts": [], "metrics": {}, "effective": {}}
     assert (tmp_path / "job" / "checkpoint.txt").exists()
     assert not (tmp_path / "job" / "failure.json").exists()
 

@@ -308,6 +308,19 @@ def test_rates_of_what_experts_share_are_told_to_have_no_effect(root, tmp_path):
     assert [text.split(" has no effect in adapt: ")[0] for text in run.progress.warnings] == ["bg_lr", "color_lr"]
 
 
+@pytest.mark.parametrize(("fields", "near_m", "rate"), [({}, 5.1, 1e-2), ({"near": 0, "appearance_lr": 5e-3}, 0, 5e-3)],
+                         ids=["left out", "given"])
+def test_the_numbers_that_the_recipe_chose_are_told(root, tmp_path, run_by_runner, fields, near_m, rate):
+    job = tmp_path / "job"
+    assert run_by_runner(adapt_message(root, tto=1, **fields), job) is Exit.DONE
+    told, kept = (json.loads((job / name).read_text()) for name in ("result.json", "job.json"))
+    assert told["effective"]["near_m"] == pytest.approx(near_m, abs=0.1)
+    assert told["effective"]["far_m"] is None
+    assert told["effective"]["rates"] == {"tables": 0.025, "trunks": 0.003, "heads": 0, "background": 0,
+                                          "appearance": rate}
+    assert kept["resolved"]["near"] == fields.get("near")
+
+
 def test_a_checkpoint_of_another_scene_is_refused(root, tmp_path):
     other = write_training_scene(tmp_path / "other", shift_m=1.0)
     with pytest.raises(BadData, match="another scene") as refused:
