@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -35,6 +36,7 @@ from adaptive_nerf.models.parameters import FieldParameters
 from adaptive_nerf.models.tensor_files import Tensors
 
 SHARED = "shared.safetensors"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,13 +131,16 @@ class Checkpoint:
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Reads the manifest, and looks that every file is there in its size."""
+    """Reads the manifest, and looks that every file is there in its size; or none at all of the optimiser's."""
     path = folder / manifest.NAME
     try:
         content = path.read_bytes()
     except OSError as error:
         raise BadData(folder, "is no checkpoint", expected=f"a folder with {manifest.NAME}") from error
     told = manifest.read(content, str(path))
+    if told.optimiser and not any((folder / record.file).exists() for record in told.optimiser):
+        log.warning("%s is without its optimiser's files; who trains on from it begins with fresh moments", folder)
+        told = told.model_copy(update={"optimiser": None})
     for record in (*told.experts, told.shared, *(told.optimiser or ())):
         place = folder / record.file
         size = place.stat().st_size if place.exists() else None

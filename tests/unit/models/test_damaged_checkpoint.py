@@ -18,7 +18,8 @@ FILES = ("expert_000.safetensors", "expert_003.safetensors", "shared.safetensors
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    save(tmp_path / "step000040", tiny_model(), "train", {"optimiser_000": {"maxima": torch.zeros(9)}})
+    files = {name: {"maxima": torch.zeros(9)} for name in ("optimiser_000", "optimiser_001")}
+    save(tmp_path / "step000040", tiny_model(), "train", files)
     return tmp_path / "step000040"
 
 
@@ -45,6 +46,16 @@ def test_a_file_that_is_missing_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(BadData, match=rf"{name}.*is missing"):
         open_checkpoint(folder)
+
+
+def test_the_optimisers_files_may_be_dropped_all_together(folder, caplog):
+    for path in folder.glob("optimiser_*"):
+        path.unlink()
+    found = open_checkpoint(folder)
+    assert found.optimiser() == {}
+    assert found.load().field.parameters.tables.isfinite().all()
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
+        f"{folder} is without its optimiser's files"]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -48,6 +48,19 @@ def test_killed_between_two_saves_it_goes_on_from_the_last(train_job, training_s
     assert learned(train_job("broken", **fields).out) == learned(unbroken.out)
 
 
+def test_without_the_optimisers_files_it_goes_on_with_fresh_moments(train_job):
+    fields = {"outer_steps": 5}
+    unbroken = train_job("unbroken", **fields)
+    with pytest.raises(StopRequested):
+        train_job("broken", stop=after_steps(3), **fields)
+    for path in last_of(unbroken.out.with_name("broken")).folder.glob("optimiser_*"):
+        path.unlink()
+    resumed = train_job("broken", **fields)
+    assert resumed.result.metrics["steps"] == last_of(resumed.out).manifest.step == 5
+    assert last_of(resumed.out).manifest.training["taken"] == 2
+    assert learned(resumed.out) != learned(unbroken.out)
+
+
 def test_what_was_asked_for_on_top_of_another_model_is_counted_once(train_job):
     base = train_job("base", outer_steps=3)
     fields = {"checkpoint_path": str(base.out), "outer_steps": 4}
