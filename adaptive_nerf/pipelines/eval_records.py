@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adaptive_nerf.common import atomic_files
-from adaptive_nerf.pipelines.lpips_score import NOT_COMPUTED
+from adaptive_nerf.pipelines.lpips_score import NOT_COMPUTED, TOO_SMALL
 from adaptive_nerf.pipelines.metrics import DepthError, PhotoScore, PictureScore
 
 FORMAT_VERSION = 1
@@ -98,6 +98,11 @@ class Evaluation:
     settings: Mapping[str, str] = field(default_factory=dict)  # what else the figures depend on, in words
 
     @property
+    def why_no_lpips(self) -> str:
+        """Of a score that has none."""
+        return TOO_SMALL if self.lpips != NOT_COMPUTED else NOT_COMPUTED
+
+    @property
     def first(self) -> TtoRecord:
         return self.ttos[0]
 
@@ -111,22 +116,22 @@ class Evaluation:
 
 def write_metrics_csv(path: Path, evaluation: Evaluation) -> None:
     """One row for every number of steps."""
-    _write(path, [{"tto": record.tto, "adapt_s": record.adapt_s, "photos": record.photos, **figures(record.mean)}
-                  for record in evaluation.ttos])
+    _write(path, [{"tto": record.tto, "adapt_s": record.adapt_s, "photos": record.photos,
+                   **figures(record.mean, evaluation.why_no_lpips)} for record in evaluation.ttos])
 
 
 def write_per_image_csv(path: Path, evaluation: Evaluation) -> None:
     """One row for every photo and number of steps."""
-    _write(path, [{"photo": record.name, "id": record.stem, "tto": record.tto, **figures(record.score)}
-                  for record in evaluation.photos])
+    _write(path, [{"photo": record.name, "id": record.stem, "tto": record.tto,
+                   **figures(record.score, evaluation.why_no_lpips)} for record in evaluation.photos])
 
 
-def figures(score: PhotoScore) -> dict[str, float | str]:
-    """Every figure by its own name; empty where there is none."""
+def figures(score: PhotoScore, why_no_lpips: str) -> dict[str, float | str]:
+    """Every figure by its own name; empty where there is none, but for LPIPS."""
     told: dict[str, float | str] = {}
     for colour in ("neutral", "fitted", "own", "constant"):
         told |= {f"{colour}_{name}": value for name, value in _parts(PictureScore, getattr(score, colour))}
-    told |= {"lpips": NOT_COMPUTED if score.lpips is None else score.lpips}
+    told |= {"lpips": why_no_lpips if score.lpips is None else score.lpips}
     told |= {f"depth_{name}": value for name, value in _parts(DepthError, score.depth)}
     return told | {"valid_share": score.valid_share, "pixels_without_number": score.pixels_without_number}
 

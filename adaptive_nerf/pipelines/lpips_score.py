@@ -23,6 +23,7 @@ from adaptive_nerf.pipelines.metrics import Mask, Picture
 NOT_COMPUTED = "not computed: weights missing"
 IN_THE_CACHE = "alexnet-owt-*.pth"
 SMALLEST_SIDE_PX = 64  # AlexNet halves a picture five times
+TOO_SMALL = f"not computed: a picture has less than {SMALLEST_SIDE_PX} px"
 # Where torchvision's convolutions stand in the slices of the lpips package.
 SLICE_OF_LAYER = {0: 1, 3: 2, 6: 3, 8: 4, 10: 5}
 

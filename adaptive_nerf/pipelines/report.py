@@ -127,7 +127,7 @@ def _headline(evaluation: Evaluation) -> str:
     caption = (f"Mean over {evaluation.last.photos} photos; each number of steps begins anew from the same model. "
                f"{better}. Seconds: adapting to one batch of photos, {number(evaluation.last.set_up_s)} s of them "
                f"before the first step. One colour: a picture of nothing but the training photos' mean colour. "
-               f"LPIPS: {evaluation.lpips}.")
+               f"LPIPS: {evaluation.lpips if with_lpips else evaluation.why_no_lpips}.")
     return parts.table(caption, heads, rows)
 
 

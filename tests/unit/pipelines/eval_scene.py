@@ -20,11 +20,11 @@ TRUE_DEPTH_M = 30.0
 CHANGED = (slice(None), slice(24, 32))  # the right quarter of every photo
 
 
-def make_evaluated_root(root: Path) -> Path:
-    """root/scene and root/logs/trained."""
-    scene = write_training_scene(root / "scene")
+def make_evaluated_root(root: Path, times: int = 1) -> Path:
+    """root/scene and root/logs/trained. `times`: how much larger pictures are than what is trained on."""
+    scene = write_training_scene(root / "scene", times=times)
     _add_flight(scene)
-    train(training_run(scene, root / "logs" / "trained"))
+    train(training_run(scene, root / "logs" / "trained", downscale=1 / times))
     return root
 
 

@@ -36,14 +36,14 @@ SMALL = {  # a field of a few thousand numbers, and steps of a few milliseconds
     "test_batch_size": 1, "eval_step": 1000, "save_step": 1000, "near": 15.0, "use_amp": False}
 
 
-def write_training_scene(root: Path, shift_m: float = 0.0) -> Path:
-    """Photos 2 and 5, which others surround, are val."""
+def write_training_scene(root: Path, shift_m: float = 0.0, times: int = 1) -> Path:
+    """Photos 2 and 5, which others surround, are val. `times`: how much larger pictures are."""
     corner = corner_in(FRAME)
     for photo_id in range(N_PHOTOS):
         split = "val" if photo_id in (2, 5) else "train"
         for kind in ("metadata", "rgbs"):
             (root / split / kind).mkdir(parents=True, exist_ok=True)
-        camera = _camera(photo_id, shift_m)
+        camera = _camera(photo_id, shift_m).resized(32 * times, 24 * times)
         save_tensors(root / split / "metadata" / f"{photo_id:06d}.pt", photo_metadata(camera, [0.0] * 5))
         _photograph(corner, camera, 0.85 + 0.03 * photo_id).save(root / split / "rgbs" / f"{photo_id:06d}.png")
     save_tensors(root / "coordinates.pt", coordinates_dict(FRAME))
