@@ -20,7 +20,7 @@ from adaptive_nerf.engine.table_gradients import TableGradients
 from adaptive_nerf.models.appearance import Appearance, as_taken, codes
 from adaptive_nerf.models.backdrop import leaves_at
 from adaptive_nerf.models.field import Field, Guard, Radiance, radiance
-from adaptive_nerf.pipelines.optimiser import Optimiser
+from adaptive_nerf.pipelines.optimiser import Optimiser, gradients_are_numbers
 from adaptive_nerf.pipelines.rates import Rates
 
 MOST_RAYS = 1 << 17
@@ -137,12 +137,16 @@ class Joint:
         finite = math.isfinite(value)
         if finite:
             pulled.backward()
+            finite = gradients_are_numbers(self.field.parameters, self.appearance.values)
+        if finite:
             self._as_one()
             self.optimiser.step(self.field.parameters, self.sink, self.appearance.values, rates)
             if rates.appearance:
                 self.centre()
         else:
+            value = math.nan
             self.sink.clear()
+            self._forget_gradients()
         self._saw(samples)
         self._observe(samples, seen.composited.relative)
         self._rebuild()

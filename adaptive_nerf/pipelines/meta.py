@@ -27,6 +27,7 @@ from adaptive_nerf.geometry.boxes import Box
 from adaptive_nerf.models.appearance import as_taken, codes
 from adaptive_nerf.models.field import Field, radiance
 from adaptive_nerf.pipelines.joint import ROOM, SAMPLES_A_RAY, Joint
+from adaptive_nerf.pipelines.optimiser import gradients_are_numbers
 from adaptive_nerf.pipelines.rates import Rates
 
 PHOTOS_A_SIDE = 4  # at most, to adapt on and to score on
@@ -107,6 +108,9 @@ def outer_step(joint: Joint, cells: Sequence[Sequence[Cell]], ground_x: float, s
         joint.forget_step()
         return total
     parameters.trunks.grad = gathered / settings.rounds
+    if not gradients_are_numbers(parameters, joint.appearance.values):
+        joint.forget_step()
+        return math.nan
     for pending in joint.sink.pending:
         pending.features.div_(settings.rounds)
     for name in ("heads", "background"):

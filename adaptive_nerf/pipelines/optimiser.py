@@ -84,6 +84,16 @@ class Optimiser:
             self.engine.adam_dense(values[row], one, gradient, (self.taken, rate))
 
 
+def gradients_are_numbers(parameters: FieldParameters, appearance: Tensor) -> bool:
+    """Also where the loss is one: a step with a gradient that is none would spoil weights and moments for good.
+
+    Those of the tables come through the networks, and need no look of their own.
+    """
+    values = [*(getattr(parameters, name) for name in SMALL), appearance]
+    norms = [value.grad.norm() for value in values if value.grad is not None]
+    return not norms or bool(torch.stack(norms).isfinite().all())
+
+
 def _adam_of_touched_rows(values: Tensor, moments: Moments, gradient: Tensor, rate: float) -> None:
     """Photos without a ray in this step stay as they are. [n_photos, width]"""
     touched = (gradient != 0).any(1, keepdim=True)

@@ -68,6 +68,25 @@ def test_a_meta_step_without_a_number_is_skipped_too(prepared, monkeypatch):
                zip(before, training.joint.field.parameters.named(), strict=True))
 
 
+@pytest.mark.parametrize(("name", "fields"), [
+    *[(name, {}) for name in ("trunks", "heads", "background", "appearance")],
+    *[(name, META) for name in ("heads", "background", "appearance")]], ids=str)
+def test_a_gradient_that_is_no_number_is_skipped_though_the_loss_is_one(prepared, name, fields):
+    training = prepared(**fields)
+    joint = training.joint
+    values = {**dict(joint.field.parameters.named()), "appearance": joint.appearance.values}
+    before = {each: value.detach().clone() for each, value in values.items()}
+    broken = values[name].register_hook(lambda gradient: gradient * math.nan)
+    training._step(TRAINING)
+    assert (training.patience.skipped, training.joint.step) == (1, 1)
+    assert all(torch.equal(before[each], value) for each, value in values.items())
+    broken.remove()
+    training._step(TRAINING)
+    assert training.patience.in_a_row == 0
+    assert not torch.equal(before[name], values[name])
+    assert all(value.isfinite().all() for value in values.values())
+
+
 def test_twenty_in_a_row_fail_with_the_step_and_the_rates(train_job, no_number):
     no_number()
     with pytest.raises(Failure, match=r"20 steps in a row, up to step 19; lower the learning rates \(tables .*trunks"):
