@@ -35,10 +35,12 @@ from adaptive_nerf.pipelines.opening import (
     tell_idle,
 )
 from adaptive_nerf.pipelines.patience import Patience
+from adaptive_nerf.pipelines.pictures import photo_pixels
 from adaptive_nerf.pipelines.rates import rates_of
+from adaptive_nerf.pipelines.scoring import picture_from
 from adaptive_nerf.pipelines.trackers import Tracker
 from adaptive_nerf.pipelines.training_start import height_m, near_m, tell_effective
-from adaptive_nerf.rendering.types import RenderCancelled
+from adaptive_nerf.rendering.types import Frame, RenderCancelled
 
 OLD_PHOTOS = 32  # in memory, for replay
 Item = TypeVar("Item")
@@ -67,10 +69,12 @@ class Adaptation:
     adapter: Adapter
     tracker: Tracker
     patience: Patience = field(default_factory=Patience)
+    shown: set[int] = field(default_factory=set)  # after how many steps
 
     def go_on(self) -> Result:
         spec, store = self.run.spec, CheckpointStore.of_job(self.run.out)
         _keep_base(store, self.base)
+        self._show(self.adapter.looks[0].frame)
         began, taken, steps = time.monotonic(), None, max(spec.tto)
         while not self._finished(steps, time.monotonic() - began):
             if self.run.stop_requested():
@@ -85,8 +89,10 @@ class Adaptation:
             self.run.progress.step(done, of, {"loss": taken.loss, "train_psnr_db": taken.psnr_db})
             if self.adapter.steps in spec.tto:
                 self._save(store)
+                self._show()
         took_s = time.monotonic() - began
         self._save(store)
+        self._show()
         return self._result(took_s, taken.psnr_db if taken else math.nan)
 
     def _step(self) -> Taken | None:
@@ -104,6 +110,17 @@ class Adaptation:
 
     def _save(self, store: CheckpointStore) -> None:
         save_version(store, self.adapter, self.base, self.run.spec.batch)
+
+    def _show(self, frame: Frame | None = None) -> None:
+        """For people to watch: the first of the new photos, as the model shows it by now."""
+        photo, steps = self.adapter.new[0], self.adapter.steps
+        if steps in self.shown:
+            return
+        self.shown.add(steps)
+        mixture = self.adapter.live_model().mixture("adapting", self.run.spec.chunk_points)
+        rgb = (frame or picture_from(mixture, photo)).rgb
+        if rgb is not None:
+            self.tracker.picture(steps, f"adapt/{photo.photo.stem}", photo_pixels(rgb))
 
     def _result(self, took_s: float, psnr_db: float) -> Result:
         told = {"steps": float(self.adapter.steps), "seconds": round(took_s, 2),

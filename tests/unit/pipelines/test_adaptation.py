@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from adaptive_nerf import nerf_runner
 from adaptive_nerf.common.errors import BadData, BadInput, BadUsage, Failure
@@ -137,6 +138,15 @@ def test_best_and_last_are_the_most_steps_and_the_result_names_them(done):
     assert list((job / "tensorboard").iterdir())
     told = json.loads((job / "progress.json").read_text())
     assert (told["step"], told["of"], told["eta_s"]) == (8, 8, 0)
+
+
+def test_tensorboard_shows_a_new_photo_before_and_whenever_it_is_saved(done):
+    seen = EventAccumulator(str(done[1] / "tensorboard"))
+    seen.Reload()
+    assert seen.Tags()["images"] == ["adapt/000012"]
+    pictures = seen.Images("adapt/000012")
+    assert [event.step for event in pictures] == [0, 4, 8]
+    assert pictures[1].encoded_image_string != pictures[2].encoded_image_string
 
 
 def test_no_steps_leave_the_base(root, tmp_path):

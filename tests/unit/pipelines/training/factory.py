@@ -115,6 +115,12 @@ def last_of(job: Path) -> Checkpoint:
     return open_checkpoint(path)
 
 
+def weights_of(job: Path) -> list[str]:
+    """Digests of what the first expert and all together have learned, and of nothing that a job only says."""
+    told = last_of(job).manifest
+    return [told.experts[0].sha256, told.shared.sha256]
+
+
 def learned(job: Path) -> dict[str, object]:
     """Digests of all that was learned (weights, occupancy, appearance, moments), and what sampling goes on with."""
     told = last_of(job).manifest

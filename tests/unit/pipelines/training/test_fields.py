@@ -13,7 +13,7 @@ from adaptive_nerf.models.field import Field
 from adaptive_nerf.pipelines import joint, meta_training
 from adaptive_nerf.pipelines.joint import FEWEST_RAYS
 from adaptive_nerf.pipelines.training_start import FREE_AIR, height_m
-from tests.unit.pipelines.training.factory import FRAME, last_of, learned
+from tests.unit.pipelines.training.factory import FRAME, last_of, learned, weights_of
 
 META = {"algo": "fomaml", "warmup_joint": 0.0, "outer_steps": 2}
 
@@ -25,7 +25,7 @@ META = {"algo": "fomaml", "warmup_joint": 0.0, "outer_steps": 2}
     {"mask_dirname": "quad"}], ids=str)
 def test_it_changes_what_joint_training_learns(train_job, changed):
     fields = {"outer_steps": 4}
-    assert learned(train_job("plain", **fields).out) != learned(train_job("changed", **fields, **changed).out)
+    assert weights_of(train_job("plain", **fields).out) != weights_of(train_job("changed", **fields, **changed).out)
 
 
 @pytest.mark.parametrize("changed", [
