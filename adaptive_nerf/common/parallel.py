@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from typing import TypeVar
 
 from adaptive_nerf.common.errors import Failure
@@ -31,16 +32,21 @@ def in_processes(function: Callable[[T], R], items: Sequence[T], jobs: int) -> I
     """For work that holds Python's lock too often. One job runs in this process.
 
     Workers are forked at once, before a progress bar has its thread: nothing is imported again, and what was built is
-    shared. They leave Ctrl-C to their parent, and die with it, however it dies.
+    shared. They leave Ctrl-C to their parent, and die with it, however it dies. None begins before all is handed out:
+    while the pool takes in work, Python 3.11 can miss that a worker died, and wait for ever.
     """
     if min(jobs, len(items)) <= 1:
         return map(function, items)
-    executor = ProcessPoolExecutor(min(jobs, len(items)), get_context("fork"), _start_worker, (os.getpid(),))
+    context = get_context("fork")
+    all_out = context.Event()
+    executor = ProcessPoolExecutor(min(jobs, len(items)), context, _start_worker, (os.getpid(), all_out))
     try:
         futures = [executor.submit(function, item) for item in items]
     except BrokenProcessPool as error:
         executor.shutdown(cancel_futures=True)
         raise Failure(WORKER_KILLED) from error
+    finally:
+        all_out.set()
     return _results(executor, futures)
 
 
@@ -54,8 +60,9 @@ def _results(executor: ProcessPoolExecutor, futures: list[Future[R]]) -> Iterato
         executor.shutdown(cancel_futures=True)
 
 
-def _start_worker(parent: int) -> None:
+def _start_worker(parent: int, all_out: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before we asked to be told
         os._exit(1)
+    all_out.wait()
