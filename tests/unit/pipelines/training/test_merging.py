@@ -143,17 +143,30 @@ def test_the_command_answers_bad_input_in_one_line(clone, tmp_path, parts, said)
     assert said in line
 
 
-def test_trained_apart_it_is_about_as_good_as_trained_together(train_job, training_scene, tmp_path, monkeypatch):
-    """On photos that nobody was trained on, after the same number of rays: twice as many steps as each half takes."""
+def test_trained_apart_it_is_as_good_as_trained_together_within_3_tenths_of_a_decibel(
+        train_job, training_scene, tmp_path, monkeypatch):
+    """On photos that nobody was trained on, after the same number of rays: twice as many steps as each half takes.
+
+    The base has found out what experts share. One seed says little: the mean of three is compared.
+    """
     monkeypatch.setattr(joint, "HELD_STEPS", 100)  # a training in small: the air is found empty early
     monkeypatch.setattr(joint, "DECAY", 0.85)
-    fields = {"rays": 400, "samples": 16_000, "log2_hashmap_size": 12, "max_resolution": 32}
-    base = train_job("base", **fields, outer_steps=150, no_scheduler=True).out
-    fields["checkpoint_path"] = str(base)
-    halves = [last_of(train_job(f"half{expert}", **fields, outer_steps=250, experts=[expert]).out) for expert in (0, 1)]
-    together = last_of(train_job("together", **fields, outer_steps=500).out)
     photos = list(load_photos(open_scene(training_scene).split("val"), 1.0, FRAME.metres_per_unit))
-    before, apart, whole = (mean_score(score_photos(found.load().mixture("scored"), photos)).neutral.psnr_db
-                            for found in (last_of(base), merge(halves, tmp_path / "merged"), together))
-    assert apart > before + 2
-    assert apart > whole - 0.5
+
+    def neutral_db(checkpoint: Checkpoint) -> float:
+        return mean_score(score_photos(checkpoint.load().mixture("scored"), photos)).neutral.psnr_db
+
+    gains, differences = [], []
+    for seed in range(3):
+        fields = {"rays": 400, "samples": 16_000, "log2_hashmap_size": 12, "max_resolution": 32, "seed": seed,
+                  "sigma_lr": 0.02, "color_lr": 0.02, "encoding_lr": 0.03}  # fast, for so short a training
+        base = train_job(f"base{seed}", **fields, outer_steps=500, no_scheduler=True).out
+        fields["checkpoint_path"] = str(base)
+        halves = [last_of(train_job(f"half{expert} of {seed}", **fields, outer_steps=250, experts=[expert]).out)
+                  for expert in (0, 1)]
+        together = last_of(train_job(f"together{seed}", **fields, outer_steps=500).out)
+        apart = neutral_db(merge(halves, tmp_path / f"merged{seed}"))
+        gains.append(apart - neutral_db(last_of(base)))
+        differences.append(apart - neutral_db(together))
+    assert np.mean(gains) > 0.3
+    assert np.mean(differences) > -0.3
