@@ -159,6 +159,14 @@ def test_once_more_it_keeps_what_is_there_and_shows_the_second_flight_better_tha
     assert processes_with(home) == []
 
 
+def test_a_home_without_configs_is_refused_before_anything_is_made(tmp_path, clone, monkeypatch):
+    monkeypatch.chdir(clone)
+    run = Demo(tmp_path, "--home", tmp_path / "nowhere")
+    assert run.ends(60) == 2
+    assert "nowhere holds no configs/train.json" in run.said()
+    assert [path.name for path in tmp_path.iterdir()] == ["said.0"]
+
+
 def test_a_second_one_at_the_same_time_is_refused(home, demo):
     first = demo()
     first.wait_for("look at it now")
