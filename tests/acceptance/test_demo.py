@@ -17,8 +17,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 SMALL = {
-    "train": {"outer_steps": 120, "log2_hashmap_size": 12, "rays": 512, "samples": 8192, "support_rays": 128,
-              "query_rays": 64, "inner_iter": 2, "batch_size": 1, "eval_step": 60, "save_step": 60},
+    "train": {"outer_steps": 240, "log2_hashmap_size": 12, "rays": 512, "samples": 8192, "support_rays": 128,
+              "query_rays": 64, "inner_iter": 2, "batch_size": 1, "eval_step": 120, "save_step": 120},
     "adapt": {"tto": 64, "support_rays": 512}, "eval": {"tto": "0,64", "support_rays": 512}, "view": {}}
 STAGES = ["this machine", "a town", "the scene", "the partition", "the later flight", "maps and overlays", "view",
           "train", "adapt", "eval"]
@@ -73,6 +73,11 @@ def stages_of(run):
     return [(re.split("[,:]", name)[0].removesuffix(" into four experts"), bool(stopped)) for name, stopped in lines]
 
 
+def has_learned(progress):
+    """A step at least, so that there is something to go on from."""
+    return progress.exists() and json.loads(progress.read_bytes())["step"] >= 1
+
+
 def said_by(home, job_id):
     """The log of a job, or of those whose names match."""
     return "".join(path.read_text() for path in (home / "logs").glob(f"{job_id}/log.txt"))
@@ -116,7 +121,7 @@ def stopped(home, clone):
         run = Demo(home)
         try:
             run.wait_for("look at it now")
-            wait_until((home / "logs/example/progress.json").exists, "the training is at work", 60)
+            wait_until(lambda: has_learned(home / "logs/example/progress.json"), "the training is at work", 60)
         finally:
             run.interrupt()
         return run.process.returncode
@@ -138,8 +143,8 @@ def test_run_again_it_goes_on_shows_a_page_and_leaves_a_report(stopped, home, de
     assert stages_of(run) == [(stage, False) for stage in STAGES], run.said()
     assert "<html" in (home / "logs/demo-eval/report.html").read_text()[:500]
     left_at = int(re.search(r"going on from \S+/step(\d+)", said_by(home, "example"))[1])
-    assert set(CheckpointStore.of_job(home / "logs/example").steps()) == {left_at, 60, 120}
-    wait_until(lambda: "showing step000120" in said_by(home, "demo-view-*"), "the page follows the training")
+    assert set(CheckpointStore.of_job(home / "logs/example").steps()) == {left_at, 120, 240}
+    wait_until(lambda: "showing step000240" in said_by(home, "demo-view-*"), "the page follows the training")
     person.wait_until_sharp()
     for layer in LAYERS:
         person.ticks(layer)
