@@ -52,15 +52,15 @@ def _options() -> Namespace:
     add("--data_path", type=Path, required=True, help="the prepared scene")
     add("--output", required=True, metavar="NAME", help="a name; the partition is written to <data_path>/masks/NAME")
     add("--grid_dim", type=int, nargs="+", required=True, metavar="N",
-        help="tiles along East and South (2 numbers), or along down, East and South (3); their product is the experts")
+        help="tiles along East and South (2 numbers), or along down, East and South (3); an expert for each tile")
     add("--centroid_mode", choices=("grid", "kmeans"), default="grid",
         help="centres of equal tiles of the cameras' bounding box, or k-means of the camera positions")
     add("--cluster_2d", action="store_true", help="measure distances on the map, not in height")
-    add("--boundary_margin", type=float, default=1.05, help="how far experts overlap; 1 is not at all")
-    add("--ray_samples", type=int, default=256, help="samples along each ray")
+    add("--boundary_margin", type=float, default=1.05, metavar="X", help="how far experts overlap; 1 is not at all")
+    add("--ray_samples", type=int, default=256, metavar="N", help="samples along each ray")
     add("--center_pixels", action="store_true", help="rays through pixel centres, not their upper left corners")
-    add("--scene_scale", type=float, default=1.1, help="half the width of the global box, scene units")
-    add("--altitude_pad", type=float, default=10.0, metavar="M", help="the box goes so many m below and above")
+    add("--scene_scale", type=float, default=1.1, metavar="X", help="half the width of the scene's box, scene units")
+    add("--altitude_pad", type=float, default=10.0, metavar="M", help="m added below and above the scene")
     add("--box_margin", type=float, default=0.0, metavar="M", help="m added around each expert's box")
     for flag, what in (("--near", "start no nearer"), ("--far", "end no farther")):
         add(flag, type=float, metavar="M", help=f"rays {what} than this, m")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import _launch
 
-from adaptive_nerf.client.demo_commands import exit_code_of, require
+from adaptive_nerf.client.demo_commands import exit_code_of, home_of, require
 from adaptive_nerf.client.demo_jobs import Jobs
 from adaptive_nerf.client.demo_lines import stage, tell
 from adaptive_nerf.client.demo_service import Service
@@ -49,7 +49,7 @@ def main() -> None:
     given = flags.parse_args()
     other_signals_interrupt()
     began = time.monotonic()
-    home = given.home.resolve()
+    home = home_of(given.home)
     prepare(home, service := Service(home, _launch.CLONE / "mediator.py"))
     with service.running() as way:
         jobs = Jobs(way, home, service.state)

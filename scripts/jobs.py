@@ -43,7 +43,7 @@ def _parser() -> ArgumentParser:
         return own
 
     for name, action, text in (("list", actions.list_jobs, "the jobs, newest last"),
-                               ("watch", actions.watch, "the same, again every second")):
+                               ("watch", actions.watch, "the same list, again every second until Ctrl-C")):
         own = verb(name, action, text)
         own.add_argument("--in", dest="in_state", action="append", type=str.upper, metavar="STATE",
                          choices=[state.value for state in State],
@@ -53,10 +53,10 @@ def _parser() -> ArgumentParser:
     verb("show", actions.show, "everything about a job, its history and its last words", True)
     own = verb("logs", actions.logs, "what a job printed in its latest attempt", True)
     own.add_argument("-f", "--follow", action="store_true", help="and what it prints from now on, to its end")
-    own.add_argument("--logs", type=Path, default=Path("logs"), metavar="DIR", help="where no mediator runs")
+    own.add_argument("--logs", type=Path, default=Path("logs"), metavar="DIR", help="for when no mediator runs")
     for name, action, text in (
             ("cancel", actions.cancel, "stop a job politely, or do not start it; also one that is still to come"),
-            ("retry", actions.retry, "end a wait for the next attempt; or the same once more, as a new job")):
+            ("retry", actions.retry, "make the next attempt now; or one that has ended again, as a new job")):
         own = verb(name, action, text, True)
         own.add_argument("--via-topic", action="store_true", help="by a message, without a mediator on this machine")
         add_broker(own)

@@ -65,7 +65,7 @@ def _options() -> Namespace:
     waits = command.add_mutually_exclusive_group()
     waits.add_argument("--wait", action="store_true", help="follow the job to its end; Ctrl-C only stops following")
     waits.add_argument("--no-wait", action="store_true", help="return when the broker has the message")
-    command.add_argument("--timeout", type=float, default=15.0, metavar="S", help="wait so long for the mediator")
+    command.add_argument("--timeout", type=float, default=15.0, metavar="S", help="seconds to wait for the mediator")
     add_broker(command)
     add_state(command)
     return command.parse_args()

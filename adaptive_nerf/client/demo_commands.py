@@ -11,9 +11,16 @@ from pathlib import Path
 
 from adaptive_nerf.client.demo_lines import Stage
 from adaptive_nerf.common.atomic_files import make_folder
-from adaptive_nerf.common.errors import Failure
+from adaptive_nerf.common.errors import BadUsage, Failure
 
 LOOK_S, TAIL_BYTES = 0.1, 4096
+
+
+def home_of(folder: Path) -> Path:
+    """As an absolute path. BadUsage where the demo would find no jobs to send, after a minute of work."""
+    if not (folder / "configs" / "train.json").is_file():
+        raise BadUsage(f"--home {folder} holds no configs/train.json; name a clone, or copy configs/ there")
+    return folder.resolve()
 
 
 def exit_code_of(command: str, scripts: Path, home: Path, said: Path, stage: Stage) -> int:

@@ -16,6 +16,7 @@ from kafka_utils.node import free_port
 TRAINED, ADAPTED, SCORED = "example", "demo-adapt", "demo-eval"  # names of the jobs, and of their folders in logs/
 USUAL_PORT = 7070
 REPORT = "report.html"
+HOW_TO_STOP = "Ctrl-C ends all of it, this page too; the same command again goes on"
 
 
 def open_page(jobs: Jobs) -> str:
@@ -29,7 +30,7 @@ def open_page(jobs: Jobs) -> str:
         except AdaptiveNerfError as error:
             now.note = "no page: " + " ".join(str(error).split())
     if page:
-        tell(f"\n  look at it now: {page}\n")
+        tell(f"\n  look at it now: {page}\n  {HOW_TO_STOP}\n")
     return page
 
 

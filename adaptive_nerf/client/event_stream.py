@@ -44,8 +44,9 @@ def open_reader(way: Way, topic: str) -> Reader:
     try:
         return Reader(way.settings, topic)
     except NoSuchTopic as error:
-        raise Failure(f"{error}: no mediator has served {way.topics.jobs} there yet; start one with: python "
-                      f"mediator.py --topic {way.topics.jobs}, or name another --topic or --broker") from error
+        raise Failure(f"{error}: no mediator has served {way.topics.jobs} there yet; start one with: python3 "
+                      f"mediator.py --topic {way.topics.jobs}, or name another --topic or --broker; one that "
+                      f"has just begun needs a second or two") from error
 
 
 def event_of(record: Record) -> Event:

@@ -38,8 +38,8 @@ def add_state(command: ArgumentParser) -> None:
 def add_broker(command: ArgumentParser) -> None:
     command.add_argument("--topic", help=f"where the mediator takes its jobs from; without it what the one that runs "
                          f"with --state says, else {TOPIC}")
-    command.add_argument("--broker", metavar="HOST:PORT", help="without it the one of the mediator that runs with "
-                         "--state, else localhost:9092")
+    command.add_argument("--broker", metavar="HOST:PORT", help="where Kafka is; without it what the mediator says "
+                         "that runs with --state, else localhost:9092")
     command.add_argument("--kafka-config", type=Path, metavar="FILE", help="TLS and login, as properties or JSON")
 
 

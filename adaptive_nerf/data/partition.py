@@ -57,7 +57,7 @@ class PartitionSettings:
         numbers = (self.boundary_margin, self.scene_scale, self.altitude_pad_m, self.box_margin_m,
                    self.near_m or 0.0, self.far_m or 0.0)
         for wrong, problem in (
-            (min(self.grid_dim) < 1, f"--grid_dim is {self.grid_dim}: every number must be 1 or more"),
+            (min(self.grid_dim) < 1, "--grid_dim: every number must be 1 or more"),
             (self.cluster_2d and self.grid_dim[0] > 1,
              "--cluster_2d knows no layers of height: give --grid_dim two numbers, or a first one of 1"),
             (not all(map(math.isfinite, numbers)), "every length and factor must be a finite number"),

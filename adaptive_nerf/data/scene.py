@@ -45,6 +45,8 @@ def open_scene(root: Path) -> Scene:
     """Read everything but the pixels."""
     if not root.is_dir():
         raise BadData(root, "is not a folder", expected="a prepared scene (see prepare_dataset.py)")
+    if not (root / COORDINATES).exists():
+        raise BadData(root / COORDINATES, "is missing", expected="a prepared scene (see prepare_dataset.py)")
     warnings: list[str] = []
     frame = read_coordinates(root / COORDINATES)
     names = read_mappings(root / MAPPINGS, warnings)

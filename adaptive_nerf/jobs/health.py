@@ -5,33 +5,48 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
+from adaptive_nerf.common import provenance
+from adaptive_nerf.common.transport import Broker
 from adaptive_nerf.jobs.http import Health
-from adaptive_nerf.jobs.line import LineState
-
-if TYPE_CHECKING:
-    from adaptive_nerf.jobs.service import Service
+from adaptive_nerf.jobs.line import Line, LineState
+from adaptive_nerf.jobs.settings import Settings
+from adaptive_nerf.jobs.supervisor import Supervisor
 
 STALLED_S = 90.0
 
 
-def health_of(service: Service) -> Health:
-    line, silent_s = service.line, time.monotonic() - service.line.last_step_s
-    stalled = time.monotonic() - service.beat_s > STALLED_S
-    why = "the supervisor has not turned for a while" if stalled else (line.why or service.disk_low())
-    connected = line.state is LineState.CONNECTED
-    live = service.supervisor.live.values()
-    return Health(
-        live=not stalled, ready=connected and not why, why=why, connected=connected, last_poll_age_s=silent_s,
-        disk_free_bytes=shutil.disk_usage(service.settings.logs).free, slots=len(service.supervisor.devices.slots),
-        slots_held=len({name for item in list(live) for name in item.job.slots}),
-        attempts_ended=dict(service.supervisor.ended), commit=service.commit)
+class Vitals:
+    """Reads the service's parts whenever it is asked, from any thread; they know nothing of it."""
 
+    def __init__(self, settings: Settings, broker: Broker, line: Line, supervisor: Supervisor,
+                 disk_low: Callable[[], str]):
+        self._settings, self._broker, self._line, self._supervisor = settings, broker, line, supervisor
+        self._disk_low = disk_low
+        self._commit = provenance.commit() or ""
+        self.beat()
 
-def status_of(service: Service) -> dict[str, Any]:
-    health = health_of(service)
-    return {"pid": os.getpid(), "mediator_id": service.store.mediator_id, "topic": service.settings.topics.jobs,
-            "broker": service.broker.address, "http": service.settings.http, "line": service.line.state,
-            "why": health.why, "ready": health.ready,
-            "slots": [slot.name for slot in service.supervisor.devices.slots]}
+    def beat(self) -> None:
+        """The supervisor has turned."""
+        self._beat_s = time.monotonic()
+
+    def health(self) -> Health:
+        line, silent_s = self._line, time.monotonic() - self._line.last_step_s
+        stalled = time.monotonic() - self._beat_s > STALLED_S
+        why = "the supervisor has not turned for a while" if stalled else (line.why or self._disk_low())
+        connected = line.state is LineState.CONNECTED
+        live, slots = self._supervisor.live.values(), self._supervisor.devices.slots
+        return Health(
+            live=not stalled, ready=connected and not why, why=why, connected=connected, last_poll_age_s=silent_s,
+            disk_free_bytes=shutil.disk_usage(self._settings.logs).free, slots=len(slots),
+            slots_held=len({name for item in list(live) for name in item.job.slots}),
+            attempts_ended=dict(self._supervisor.ended), commit=self._commit)
+
+    def status(self) -> dict[str, Any]:
+        health = self.health()
+        return {"pid": os.getpid(), "mediator_id": self._supervisor.store.mediator_id,
+                "topic": self._settings.topics.jobs, "broker": self._broker.address, "http": self._settings.http,
+                "line": self._line.state, "why": health.why, "ready": health.ready,
+                "slots": [slot.name for slot in self._supervisor.devices.slots]}

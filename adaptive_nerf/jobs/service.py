@@ -12,9 +12,8 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
-from adaptive_nerf.common import atomic_files, provenance
+from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.clock import now
 from adaptive_nerf.common.errors import AdaptiveNerfError, Failure
 from adaptive_nerf.common.transport import Broker
@@ -22,7 +21,7 @@ from adaptive_nerf.jobs.control import SOCKET, ControlServer
 from adaptive_nerf.jobs.devices import Devices
 from adaptive_nerf.jobs.disk import Disk
 from adaptive_nerf.jobs.executors import LocalExecutor
-from adaptive_nerf.jobs.health import health_of, status_of
+from adaptive_nerf.jobs.health import Vitals
 from adaptive_nerf.jobs.http import HttpServer
 from adaptive_nerf.jobs.intake import Intake
 from adaptive_nerf.jobs.line import Line, LineState
@@ -51,8 +50,7 @@ class Service:
         intake = Intake(self.store, mediator_id, settings.roots, settings.topics, self._wake)
         self.line = Line(broker, intake, self.store, settings.group_id, self._held_back)
         self.publisher = Publisher(self.store, settings.topics.of_stream)
-        self.commit = provenance.commit() or ""
-        self.beat_s = time.monotonic()
+        self.vitals = Vitals(settings, broker, self.line, self.supervisor, self.disk_low)
         self._error: AdaptiveNerfError | None = None
         self._low, self._looked_s = "", float("-inf")
         self._news = threading.Event()  # something may be in the outbox
@@ -63,8 +61,8 @@ class Service:
     def run(self) -> None:
         recover(self.store, self.supervisor.executor, self.supervisor, self.settings, now())
         publisher, intake = _Worker("publisher", self._publish, self._fall), _Worker("intake", self._take, self._fall)
-        http = HttpServer(self.settings.http, lambda: health_of(self), self.store) if self.settings.http else None
-        desk = Desk(self.store, self.settings.logs, self._status, self._wake)
+        http = HttpServer(self.settings.http, self.vitals.health, self.store) if self.settings.http else None
+        desk = Desk(self.store, self.settings.logs, self.vitals.status, self._wake)
         control = ControlServer(self.settings.state / SOCKET, desk.answer)
         publisher.start()
         intake.start()
@@ -90,7 +88,7 @@ class Service:
     def _supervise(self, done: Callable[[], bool]) -> None:
         while not done():
             rest_s = self.supervisor.step()
-            self.beat_s = time.monotonic()
+            self.vitals.beat()
             self._news.set()
             if not done():
                 self.supervisor.wait(rest_s)
@@ -158,9 +156,6 @@ class Service:
             if not self._low:
                 self.disk.keep_ballast()
         return self._low
-
-    def _status(self) -> dict[str, Any]:
-        return status_of(self)
 
 
 class _Worker(threading.Thread):

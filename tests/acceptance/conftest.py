@@ -1,33 +1,14 @@
 """A tiny town that went through every command, as a user would type them."""
 
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
 
-
-class Clone:
-    """A folder in which `./scripts/NAME.py` runs as in a clone, with data of its own."""
-
-    def __init__(self, folder: Path, clone: Path):
-        self.folder = folder
-        (folder / "scripts").symlink_to(clone / "scripts")
-
-    def run(self, line: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(line.split(), cwd=self.folder, capture_output=True, text=True, check=False,
-                              env={**os.environ, "COLUMNS": "100"})
-
-    def must(self, line: str) -> str:
-        done = self.run(line)
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        return done.stdout
+from tests.support.clone import Clone
 
 
 @pytest.fixture(scope="session")
-def surveyed(tmp_path_factory, clone) -> Clone:
+def surveyed(tmp_path_factory) -> Clone:
     """The town at data/drz, prepared, partitioned, and with its later flight."""
-    place = Clone(tmp_path_factory.mktemp("surveyed"), clone)
+    place = Clone(tmp_path_factory.mktemp("surveyed"))
     place.must("./scripts/make_town.py --output data/drz --photos 12 --event_photos 4 --resolution 96 72 --seed 3")
     place.must("./scripts/prepare_dataset.py --data_path data/drz --output_path data/drz/out/prepared --val_split 0.3 "
                "--scale_strategy camera_max --ecef_to_enu --enu_ref median")

@@ -12,17 +12,18 @@ import pytest
 
 from adaptive_nerf.jobs.control import ask
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
-from tests.support.browser import CANVAS
+from tests.support.town_page_person import Person
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 SMALL = {
-    "train": {"outer_steps": 40, "log2_hashmap_size": 12, "rays": 512, "samples": 8192, "support_rays": 128,
-              "query_rays": 64, "inner_iter": 2, "batch_size": 1, "eval_step": 20, "save_step": 20},
-    "adapt": {"tto": 12, "support_rays": 512}, "eval": {"tto": "0,12", "support_rays": 512}, "view": {}}
-STAGES = ["this machine", "a town", "the scene", "the partition", "the later flight", "maps", "view", "train", "adapt",
-          "eval"]
-END = "Ctrl-C ends the page and the service"
+    "train": {"outer_steps": 240, "log2_hashmap_size": 12, "rays": 512, "samples": 8192, "support_rays": 128,
+              "query_rays": 64, "inner_iter": 2, "batch_size": 1, "eval_step": 120, "save_step": 120},
+    "adapt": {"tto": 64, "support_rays": 512}, "eval": {"tto": "0,64", "support_rays": 512}, "view": {}}
+STAGES = ["this machine", "a town", "the scene", "the partition", "the later flight", "maps and overlays", "view",
+          "train", "adapt", "eval"]
+END = "Ctrl-C ends the page and the service"  # once all is done
+LAYERS = ("Photos learned", "Check photos", "Later flights")  # little cameras in the picture
 
 
 class Demo:
@@ -66,6 +67,22 @@ def processes_with(home):
     return found
 
 
+def stages_of(run):
+    """Their names, each with whether it was stopped."""
+    lines = re.findall(r"^(.+?)  +\d+\.\d s( +stopped)?", run.said(), re.MULTILINE)
+    return [(re.split("[,:]", name)[0].removesuffix(" into four experts"), bool(stopped)) for name, stopped in lines]
+
+
+def has_learned(progress):
+    """A step at least, so that there is something to go on from."""
+    return progress.exists() and json.loads(progress.read_bytes())["step"] >= 1
+
+
+def said_by(home, job_id):
+    """The log of a job, or of those whose names match."""
+    return "".join(path.read_text() for path in (home / "logs").glob(f"{job_id}/log.txt"))
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, clone):
     """A folder with small configs and a small town; all else is the demo's to make."""
@@ -102,9 +119,12 @@ def stopped(home, clone):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(clone)
         run = Demo(home)
-        run.wait_for("look at it now")
-        wait_until((home / "logs/example/progress.json").exists, "the training is at work", 60)
-        return run.interrupt()
+        try:
+            run.wait_for("look at it now")
+            wait_until(lambda: has_learned(home / "logs/example/progress.json"), "the training is at work", 60)
+        finally:
+            run.interrupt()
+        return run.process.returncode
 
 
 def test_stopped_in_the_middle_it_leaves_no_process(stopped, home):
@@ -115,26 +135,41 @@ def test_stopped_in_the_middle_it_leaves_no_process(stopped, home):
 def test_run_again_it_goes_on_shows_a_page_and_leaves_a_report(stopped, home, demo, open_tab):
     run = demo()
     run.wait_for("look at it now")
-    address = re.search(r"look at it now: (\S+)", run.said())[1]
+    address, below = re.search(r"look at it now: (\S+)\n +(.+)\n", run.said()).groups()
     assert "token=" in address
-    tab = open_tab(address)
-    tab.page.wait_for_selector(CANVAS, timeout=60_000)
+    assert below.startswith("Ctrl-C ends all of it")
+    person = Person(open_tab(address))
     run.wait_for(END)
-    lines = [line for line in run.said().splitlines() if re.search(r"\d s( |$)", line)]
-    assert [line.startswith(stage) for line, stage in zip(lines, STAGES, strict=False)] == [True] * len(STAGES), lines
-    assert re.search(r"whole photos +\d+\.\d dB -> \d+\.\d dB", run.said())
+    assert stages_of(run) == [(stage, False) for stage in STAGES], run.said()
     assert "<html" in (home / "logs/demo-eval/report.html").read_text()[:500]
-    assert {20, 40} <= set(CheckpointStore.of_job(home / "logs/example").steps())  # and where it was stopped
-    tab.close()
+    left_at = int(re.search(r"going on from \S+/step(\d+)", said_by(home, "example"))[1])
+    assert set(CheckpointStore.of_job(home / "logs/example").steps()) == {left_at, 120, 240}
+    wait_until(lambda: "showing step000240" in said_by(home, "demo-view-*"), "the page follows the training")
+    person.wait_until_sharp()
+    for layer in LAYERS:
+        person.ticks(layer)
+    assert person.looks()[150:540, :640].std() > 10  # the town, not an empty ground
+    person.tab.close()
     assert run.interrupt() == 0
     assert processes_with(home) == []
 
 
-def test_once_more_it_keeps_what_is_there(home, demo):
+def test_once_more_it_keeps_what_is_there_and_shows_the_second_flight_better_than_before(home, demo):
     run = demo("--no_wait")
     assert run.ends() == 0, run.said()
     assert [word in run.said() for word in ("logs/example)", "logs/demo-adapt)", "logs/demo-eval)")] == [True] * 3
+    for what in ("whole photos", "what had changed", "the rest of them"):
+        before, after = map(float, re.search(rf"{what} +(\d+\.\d) dB -> (\d+\.\d) dB", run.said()).groups())
+        assert after > before + 0.1, what
     assert processes_with(home) == []
+
+
+def test_a_home_without_configs_is_refused_before_anything_is_made(tmp_path, clone, monkeypatch):
+    monkeypatch.chdir(clone)
+    run = Demo(tmp_path, "--home", tmp_path / "nowhere")
+    assert run.ends(60) == 2
+    assert "nowhere holds no configs/train.json" in run.said()
+    assert [path.name for path in tmp_path.iterdir()] == ["said.0"]
 
 
 def test_a_second_one_at_the_same_time_is_refused(home, demo):

@@ -1,6 +1,7 @@
 """The dependency rule of docs/architecture.md, held by reading every import."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ def test_imports_point_one_way(path):
         inner = name.removeprefix("adaptive_nerf.")
         allowed = ALLOWED.get(part, set()) | {part}
         assert any(inner == target or inner.startswith(f"{target}.") for target in allowed), f"{part} imports {name}"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Also where only the types are wanted."""
+    modules = {".".join(path.relative_to(CLONE).with_suffix("").parts): path for path in sources()}
+    wanted = {name: {target for found in imports(ast.parse(path.read_text()))
+                     for target in (found, found.rpartition(".")[0]) if target in modules}
+              for name, path in modules.items()}
+    assert wanted["adaptive_nerf.jobs.service"]
+    TopologicalSorter(wanted).prepare()  # CycleError names them
 
 
 @pytest.mark.parametrize("path", [path for path in sources() if part_of(path) in LIGHT], ids=lambda path: path.name)

@@ -19,8 +19,8 @@ from tests.support.pages import Page, commands_of, tree_of
 CLONE_PAGES = ["README.md", "CHANGELOG.md", *(f"docs/{name}.md" for name in (
     "architecture", "engine", "events", "frames", "job_message", "operating", "operations", "promises", "scene_format",
     "town", "troubleshooting", "viewer"))]
-NOT_OURS = {"apt-get", "cd", "colmap", "cp", "curl", "docker", "git", "journalctl", "mkdir", "sudo", "systemctl",
-            "tail"}
+NOT_OURS = {"apt-get", "cd", "colmap", "cp", "curl", "docker", "export", "git", "journalctl", "mkdir", "ssh", "sudo",
+            "systemctl", "tail"}
 OURS = re.compile(r"(\./scripts/\w+\.py|(python3?|\.venv/bin/python) [\w./]+\.py|python -m bench\.\w+)( |$)")
 MAKE = re.compile(r"make ([a-z-]+)( |$)")
 FLAG = re.compile(r"--[a-z][\w-]+")

@@ -1,14 +1,20 @@
 """docs/troubleshooting.md is held against the program: nothing is missing, and what pages quote is what is said."""
 
+import argparse
 import ast
+import inspect
 import re
+from pathlib import Path
 
 import pytest
 
 from adaptive_nerf.common import errors
 from adaptive_nerf.jobs.states import Exit, Reason
 
-QUOTED = re.compile(r"^\| `([^`]+)`", re.MULTILINE)
+TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
+MESSAGES = ("you see", "as in")  # ends of the headings of columns that quote what the program says
+QUOTED = re.compile(r"`([^`]+)`")
+REFUSED_ON_THE_PAGE = re.compile(r"""(?:NotNow|door_pages\.told)\(f?"([^"]+)""")
 REFUSED_BY = re.compile(r"""(?:BadMessage|_unreadable|Rejected)\("(\w+)",""")
 
 
@@ -19,8 +25,8 @@ def page(clone):
 
 @pytest.fixture(scope="module")
 def sources(clone):
-    places = [clone / "mediator.py", *(clone / "scripts").glob("*.py"), *(clone / "kafka_utils").glob("*.py"),
-              *(clone / "adaptive_nerf").rglob("*.py")]
+    places = [Path(inspect.getfile(argparse)), clone / "mediator.py", *(clone / "scripts").glob("*.py"),
+              *(clone / "kafka_utils").glob("*.py"), *(clone / "adaptive_nerf").rglob("*.py")]
     return {path: path.read_text() for path in places}
 
 
@@ -68,12 +74,29 @@ def test_every_code_of_a_refusal_is_told_and_no_other(page, sources):
     assert len(codes) > 10
 
 
-@pytest.mark.parametrize(("name", "least"), [("troubleshooting", 50), ("operating", 5)])
+def test_every_refusal_of_the_page_is_told(page, sources):
+    """What a button answers at a wrong moment, and the front door in place of the page."""
+    said = [text for source in sources.values() for text in REFUSED_ON_THE_PAGE.findall(source)]
+    quoted = quotes(section(page, "The page"))
+    assert [text for text in said if not any(matches(quote, text) for quote in quoted)] == []
+    assert len(said) > 8
+
+
+@pytest.mark.parametrize(("name", "least"), [("troubleshooting", 110), ("operating", 9)])
 def test_what_a_page_quotes_is_what_the_program_says(clone, texts, name, least):
-    page = (clone / "docs" / f"{name}.md").read_text()
-    quoted = [quote for quote in QUOTED.findall(page) if " " in quote]
+    quoted = quotes((clone / "docs" / f"{name}.md").read_text())
     assert len(quoted) >= least
-    assert not [quote for quote in quoted if not any(matches(quote, text) for text in texts)]
+    assert [quote for quote in quoted if not any(matches(quote, text) for text in texts)] == []
+
+
+def quotes(page):
+    """All that stands between backquotes in the columns of messages."""
+    found = []
+    for table in TABLE.findall(page):
+        heads, _, *rows = ([cell.strip() for cell in line.split("|")] for line in table.splitlines())
+        columns = [number for number, head in enumerate(heads) if head.endswith(MESSAGES)]
+        found += [quote for row in rows for column in columns for quote in QUOTED.findall(row[column])]
+    return found
 
 
 def matches(quote, text):

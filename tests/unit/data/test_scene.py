@@ -134,7 +134,7 @@ def test_coordinates_without_a_key_say_which(scene_root):
 def test_an_empty_scene_and_a_wrong_path_are_refused(tmp_path):
     with pytest.raises(BadData, match="is not a folder"):
         open_scene(tmp_path / "nowhere")
-    with pytest.raises(BadData, match=r"coordinates.pt: is missing"):
+    with pytest.raises(BadData, match=r"coordinates.pt: is missing; expected a prepared scene"):
         open_scene(tmp_path)
     with pytest.raises(BadData, match="holds no photos"):
         open_scene(write_scene(tmp_path / "empty", count=0))
