@@ -51,6 +51,7 @@ class CompareTab:
             self._choose(name)
             self._opened, self._problem = name, ""
         except AdaptiveNerfError as error:
+            self._screen.set_look(comparison=Comparison.OFF)
             self._opened, self._problem = None, f"**It cannot be opened:** {escaped(error, 300)}"
 
     def tick(self) -> None:

@@ -218,8 +218,8 @@ class Page:
 
     def _situation(self) -> Situation:
         model, queue = self._backend.model(), self._pictures.status()
-        frame, stale = self._screen.frame, ""
+        screen, stale = self._screen, ""
         if queue.stale and queue.ready is not None:
             stale = "view" if queue.ready.seq < queue.accepted else "model"
-        return Situation(model.state, model.words, frame.quality if frame else None, queue.took_s, queue.best, stale,
-                         queue.waited_s, model.memory_was_short, queue.error, self._screen.missing)
+        return Situation(model.state, model.words, screen.quality, queue.took_s, queue.best, stale, queue.waited_s,
+                         model.memory_was_short, queue.error, screen.waits_for_other, screen.missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from functools import partial
 
 from adaptive_nerf.common.errors import Failure
@@ -73,7 +74,11 @@ class PictureSource:
             self._screen.take_other(other)
 
     def status(self) -> QueueStatus:
-        return self._queue.status()
+        """Of both pictures, told as one."""
+        with self._lock:
+            other = self._other.status() if self._other is not None else None
+        main = self._queue.status()
+        return main if other is None else told_as_one(main, other)
 
     def close(self) -> None:
         with self._lock:
@@ -81,6 +86,13 @@ class PictureSource:
         self._queue.close()
         if other is not None:
             other.close()
+
+
+def told_as_one(main: QueueStatus, other: QueueStatus) -> QueueStatus:
+    """The failure of either, and the slower one's times."""
+    error = main.error or (f"what it is compared with: {other.error}" if other.error else "")
+    took_s = max((took for took in (main.took_s, other.took_s) if took is not None), default=None)
+    return replace(main, error=error, took_s=took_s)
 
 
 class Solos:

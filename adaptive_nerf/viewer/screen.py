@@ -9,8 +9,9 @@ from dataclasses import replace
 import viser
 
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame
-from adaptive_nerf.rendering.types import Frame
-from adaptive_nerf.viewer.composing import Look, composed, overlay_depth
+from adaptive_nerf.rendering.types import Frame, Quality
+from adaptive_nerf.viewer.comparing import Comparison
+from adaptive_nerf.viewer.composing import Look, composed, is_of_same_view, overlay_depth
 from adaptive_nerf.viewer.display import Bytes
 from adaptive_nerf.viewer.legends import Legend
 from adaptive_nerf.viewer.picking import Picked, pick
@@ -37,6 +38,24 @@ class Screen:
     @property
     def frame(self) -> Frame | None:
         return self._frame
+
+    @property
+    def quality(self) -> Quality | None:
+        """Of what stands in the window: of two pictures, the lower one. None: there is none yet."""
+        with self._lock:
+            frame, other, look = self._frame, self._other, self._look
+        shown = [frame] if frame is not None else []
+        if other is not None and look.comparison is not Comparison.OFF:
+            shown.append(other)
+        return min((one.quality for one in shown), default=None)
+
+    @property
+    def waits_for_other(self) -> bool:
+        """What it is compared with is not there yet, or of another view."""
+        with self._lock:
+            frame, other, look = self._frame, self._other, self._look
+        return look.comparison is not Comparison.OFF and frame is not None and (
+            other is None or not is_of_same_view(frame, other))
 
     @property
     def look(self) -> Look:

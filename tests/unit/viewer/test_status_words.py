@@ -17,6 +17,7 @@ GOOD = Situation(ModelState.READY, quality=Quality.FULL, took_s=0.84)
     (replace(GOOD, quality=Quality.DRAFT), "Getting sharper…</b> coarse picture"),
     (replace(GOOD, quality=Quality.FAST, last_rung=Quality.FAST), "<b>Medium picture</b>"),
     (replace(GOOD, stale="view", waited_s=4.2), "earlier view, 4 s late"),
+    (replace(GOOD, waits_for_other=True), "Waiting for the other picture</b>"),
     (replace(GOOD, memory_was_short=True), "memory ran out"),
     (replace(GOOD, failure="out of luck"), "could not be made:</b> out of luck"),
     (replace(GOOD, missing="no normals"), "no normals")])
