@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.frames import SceneFrame
 from adaptive_nerf.rendering.types import Frame
 from adaptive_nerf.viewer.comparing import Comparison, difference, of_size, split
@@ -29,9 +28,8 @@ class Look:
 
 
 def composed(frame: Frame, other: Frame | None, look: Look, scene_frame: SceneFrame, n_experts: int) -> Shown:
-    """`other` is what the frame is compared with: before, or another checkpoint. Until it is of the same view, the
-    frame stands alone."""
-    if other is None or look.comparison is Comparison.OFF or not is_of_same_view(frame, other):
+    """`other` is what the frame is compared with: before, or another checkpoint."""
+    if other is None or look.comparison is Comparison.OFF:
         return shown(frame, look.settings, scene_frame, n_experts)
     settings = look.settings
     if settings.depth_range_m is None and frame.depth_m is not None:  # both in the same colours
@@ -43,18 +41,6 @@ def composed(frame: Frame, other: Frame | None, look: Look, scene_frame: SceneFr
         return replace(main, rgb=split(before, main.rgb, look.edge))
     picture, legend = difference(before, main.rgb)
     return replace(main, rgb=picture, legend=legend)
-
-
-def is_of_same_view(frame: Frame, other: Frame) -> bool:
-    """In whatever size: each of them comes from a queue of its own, and one may be ahead."""
-    one, two = frame.camera, other.camera
-    return one.frame is two.frame and one.projection == two.projection and \
-        np.array_equal(one.c2w, two.c2w) and np.allclose(_lens(one), _lens(two))
-
-
-def _lens(camera: Camera) -> tuple[float, float, float, float]:
-    """In widths and heights of the picture."""
-    return (camera.fx / camera.width, camera.fy / camera.height, camera.cx / camera.width, camera.cy / camera.height)
 
 
 def overlay_depth(frame: Frame, hidden: Bools, metres_per_unit: float) -> npt.NDArray[np.float32] | None:

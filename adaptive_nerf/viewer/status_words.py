@@ -28,7 +28,7 @@ class Situation:
     waited_s: float = 0.0  # since a newer one was asked for
     memory_was_short: bool = False
     failure: str = ""  # why the last picture could not be made; foreign text
-    waits_for_other: bool = False  # one compares, and the other picture of this view is not there yet
+    waits_for_other: bool = False  # one compares, and the other picture is not there yet
     missing: str = ""  # what this picture cannot show
 
 
@@ -58,11 +58,11 @@ def _main_line(now: Situation) -> str:
 def _picture_line(now: Situation) -> str:
     if now.quality is None:
         return _line(Light.CARE, "Making the first picture…")
+    if now.waits_for_other:
+        return _line(Light.CARE, "Waiting for the other picture", "to compare with; you see the model alone")
     if now.stale:
         late = f", {duration(now.waited_s)} late" if now.waited_s >= SLOW_S else ""
         return _line(Light.CARE, "Catching up:", f"this picture is of an earlier {now.stale}{late}")
-    if now.waits_for_other:
-        return _line(Light.CARE, "Waiting for the other picture", "to compare with; you see the model alone")
     if now.quality < now.last_rung:
         return _line(Light.CARE, "Getting sharper…", f"{RUNG_WORDS[now.quality]}{_took(now)}")
     return _line(Light.GOOD, RUNG_WORDS[now.quality].capitalize(), _took(now).removeprefix(", "))

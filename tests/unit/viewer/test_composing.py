@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adaptive_nerf.viewer.comparing import Comparison
-from adaptive_nerf.viewer.composing import FARTHEST_UNITS, SLACK_UNITS, Look, composed, is_of_same_view, overlay_depth
+from adaptive_nerf.viewer.composing import FARTHEST_UNITS, SLACK_UNITS, Look, composed, overlay_depth
 from adaptive_nerf.viewer.display import DisplaySettings, Mode
 
 
@@ -42,15 +42,6 @@ def test_the_difference_has_its_own_legend(pair, georeferenced):
 def test_without_another_picture_there_is_no_comparison(pair, georeferenced):
     look = Look(comparison=Comparison.SPLIT)
     assert (composed(pair[1], None, look, georeferenced, 1).rgb == 204).all()
-
-
-def test_a_picture_of_another_view_is_not_mixed_in(pair, georeferenced, camera_above):
-    before, after = pair
-    moved = replace(before, camera=camera_above(georeferenced, (0, -41, 40)).resized(60, 4))
-    for kind in (Comparison.SPLIT, Comparison.DIFFERENCE):
-        assert (composed(after, moved, Look(comparison=kind), georeferenced, 1).rgb == 204).all()
-    assert is_of_same_view(after, replace(before, camera=before.camera.scaled(0.5)))
-    assert not is_of_same_view(after, moved)
 
 
 def test_overlays_are_hidden_at_the_depth_to_half_a_step_and_never_where_nothing_is(frame_of):
