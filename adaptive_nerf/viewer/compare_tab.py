@@ -18,11 +18,11 @@ ONLY_ONE = "There is only one state of the model yet: adapt it, or save a checkp
 
 
 class CompareTab:
-    """`choose` is told which state to make pictures of, None for none."""
+    """`choose` is told which state to make pictures of, None for none. `looked_at` names what it is compared with."""
 
     def __init__(self, gui: viser.GuiApi, screen: Screen, choices: Callable[[], Sequence[str]],
-                 choose: Callable[[str | None], None]):
-        self._screen, self._choices, self._choose = screen, choices, choose
+                 choose: Callable[[str | None], None], looked_at: Callable[[], str]):
+        self._screen, self._choices, self._choose, self._looked_at = screen, choices, choose, looked_at
         self._lock = threading.Lock()  # one choice after the other
         self._opened: str | None = None
         self._problem = ""
@@ -67,9 +67,9 @@ class CompareTab:
             self._told.content = told
 
     def _explained(self, any_to_choose: bool) -> str:
-        name = escaped(self._opened)
+        name, looked_at = escaped(self._opened), escaped(self._looked_at())
         if self._opened is None:
             return HELP if any_to_choose else ONLY_ONE
         if self._kind.value == Comparison.SPLIT.value:
-            return f"**Left** of the white edge: {name}. **Right** of it: the model now."
-        return f"What lights up is different between *{name}* and the model now."
+            return f"**Left** of the white edge: {name}. **Right** of it: {looked_at}."
+        return f"What lights up is different between *{name}* and *{looked_at}*."

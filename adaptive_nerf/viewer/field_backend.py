@@ -18,9 +18,10 @@ from adaptive_nerf.models.city import City
 from adaptive_nerf.models.mixture import Mixture
 from adaptive_nerf.pipelines.opening import checkpoint_of
 from adaptive_nerf.viewer.backend import ModelNow, PointsNow, SoloRenderer
+from adaptive_nerf.viewer.checkpoint_choices import checkpoints_beside
 from adaptive_nerf.viewer.considerate import Considerate
 from adaptive_nerf.viewer.field_adaptation import FieldAdaptation
-from adaptive_nerf.viewer.field_models import Shown, boxes_of, checkpoints_beside, newest, save_shown, shown, solo
+from adaptive_nerf.viewer.field_models import Shown, boxes_of, newest, save_shown, shown, solo
 from adaptive_nerf.viewer.interlaced import Interlaced
 from adaptive_nerf.viewer.status_words import ModelState
 from adaptive_nerf.viewer.survey_points import model_folders, survey_points

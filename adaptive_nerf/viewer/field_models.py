@@ -107,16 +107,3 @@ def newest(run: Run[View]) -> Path | None:
             if steps:
                 return steps[max(steps)]
     return None
-
-
-def checkpoints_beside(folder: Path, job: Path) -> dict[str, Path]:
-    """Other checkpoints of the same training, and those that this job saved, newest first, by names for people."""
-    found: dict[str, Path] = {}
-    own = CheckpointStore.of_job(job)
-    for store, kind in ((own, "saved here"), (CheckpointStore(folder.parent), "")):
-        best = store.pointed("best") if store != own else None
-        for step, path in sorted(store.steps().items(), reverse=True):
-            notes = ", ".join(note for note in (kind, "best" if path == best else "") if note)
-            if path.resolve() != folder.resolve():
-                found.setdefault(f"Checkpoint of step {step}" + (f" ({notes})" if notes else ""), path)
-    return found

@@ -15,6 +15,7 @@ from adaptive_nerf.viewer.backend import Backend, SoloRenderer
 from adaptive_nerf.viewer.screen import Screen
 
 EVERY_CHANNEL = frozenset(Output)  # so that another display mode needs no new picture
+NOW = "This page's model"  # that all people share, with what it is learning
 RENDER_ERRORS = (AdaptiveNerfError, OSError, MemoryError, RuntimeError)
 
 
@@ -29,7 +30,9 @@ class Pair(NamedTuple):
 @dataclass(frozen=True)
 class Wanted:
     expert: int | None = None  # that one alone
-    other: SoloRenderer | None = None
+    shown: SoloRenderer | None = None  # None: this page's model
+    other: SoloRenderer | None = None  # the same
+    compares: bool = False
 
 
 class PictureSource:
@@ -44,14 +47,14 @@ class PictureSource:
         self._queue: RenderQueue[Pair] = RenderQueue(self._render, ready)
 
     def _render(self, request: RenderRequest, quality: Quality, cancelled: Callable[[], bool]) -> Pair:
-        renderer, wanted = self._backend.model().renderer, request.settings
-        if renderer is None or not isinstance(wanted, Wanted):
+        now, wanted = self._backend.model().renderer, request.settings
+        if now is None or not isinstance(wanted, Wanted):
             raise Failure("the model has gone")
-        frame = self._of_model.frame(renderer, wanted.expert, request, quality, cancelled)
-        if wanted.other is None:
+        frame = self._of_model.frame(wanted.shown or now, wanted.expert, request, quality, cancelled)
+        if not wanted.compares:
             return Pair(frame, None)
         try:
-            return Pair(frame, self._of_other.frame(wanted.other, wanted.expert, request, quality, cancelled))
+            return Pair(frame, self._of_other.frame(wanted.other or now, wanted.expert, request, quality, cancelled))
         except RENDER_ERRORS as error:
             raise Failure(f"what it is compared with: {error}") from error
 
@@ -65,11 +68,20 @@ class PictureSource:
     def model_changed(self) -> None:
         self._queue.model_changed()
 
+    def look_at(self, state: str | None) -> None:
+        """None: at this page's model. May take seconds. AdaptiveNerfError where that state cannot be opened."""
+        self._want_also(shown=self._renderer_of(state))
+
     def compare_with(self, state: str | None) -> None:
-        """May take seconds. AdaptiveNerfError where that state cannot be opened."""
-        other = self._backend.renderer_of(state) if state is not None else None
+        """None: no comparison. As long, and the same errors."""
+        self._want_also(other=self._renderer_of(state), compares=state is not None)
+
+    def _renderer_of(self, state: str | None) -> SoloRenderer | None:
+        return None if state in (None, NOW) else self._backend.renderer_of(state)
+
+    def _want_also(self, **changes: object) -> None:
         with self._lock:
-            self._wanted = replace(self._wanted, other=other)
+            self._wanted = replace(self._wanted, **changes)  # type: ignore[arg-type]
             if self._request is not None:
                 self._request = replace(self._request, settings=self._wanted)
                 self._queue.update(self._request)

@@ -30,6 +30,7 @@ class Situation:
     failure: str = ""  # why the last picture could not be made; foreign text
     waits_for_other: bool = False  # one compares, and the other picture is not there yet
     missing: str = ""  # what this picture cannot show
+    looked_at: str = ""  # another state of the model than the one now
 
 
 RUNG_WORDS = {Quality.DRAFT: "coarse picture", Quality.FAST: "medium picture", Quality.FULL: "sharp picture"}
@@ -74,6 +75,8 @@ def _took(now: Situation) -> str:
 
 def _notes(now: Situation) -> list[str]:
     notes = []
+    if now.looked_at:
+        notes.append(_line(Light.BUSY, "You look at:", f"{safe(now.looked_at)}; not this page's model"))
     if now.memory_was_short:
         notes.append(_line(Light.CARE, "Slower,", "because memory ran out"))
     if now.missing:

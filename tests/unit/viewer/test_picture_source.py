@@ -1,5 +1,6 @@
 """One person's pictures of the model and of what it is compared with."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ from adaptive_nerf.common.errors import Failure
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.frames import FrameName
 from adaptive_nerf.rendering.types import Frame, Quality
-from adaptive_nerf.viewer.picture_source import PictureSource
+from adaptive_nerf.viewer.picture_source import NOW, PictureSource
 from tests.support.waiting import wait_until
 
 LAST = 30.0
@@ -44,6 +45,9 @@ class Eyes:
     def take(self, frame, other):
         self.seen.append((frame, other))
 
+    def are_at(self, place):
+        return bool(self.seen) and self.seen[-1][0].camera.c2w[0, 3] == place
+
     def has(self, name, quality=Quality.FULL, place=LAST):
         frame, other = self.seen[-1] if self.seen else (None, None)
         return frame is not None and frame.quality is quality and frame.camera.c2w[0, 3] == place and \
@@ -75,7 +79,7 @@ def test_both_pictures_are_always_of_one_view_and_quality_while_it_moves(source_
     source.compare_with("before")
     for place in np.linspace(0, LAST, 31):
         source.want(camera(place), Quality.FULL)
-        wait_until(lambda: eyes.seen and eyes.seen[-1][0].camera.c2w[0, 3] == place, "a picture of this place")
+        wait_until(partial(eyes.are_at, place), "a picture of this place")
     wait_until(lambda: eyes.has("before"), "the sharp pair")
     for frame, other in eyes.seen:
         assert (other.camera, other.quality) == (frame.camera, frame.quality)
@@ -93,6 +97,16 @@ def test_the_model_is_not_rendered_anew_for_a_comparison_nor_the_other_for_a_new
     assert now.made == before.made == list(Quality)
     source.compare_with(None)
     wait_until(lambda: eyes.has(None), "no comparison")
+
+
+def test_somebody_looks_at_another_state_and_compares_it_with_the_model_now(source_of, eyes):
+    source = source_of(FakeRenderer("now"), adapted=FakeRenderer("adapted"))
+    source.want(camera(LAST), Quality.FULL)
+    source.look_at("adapted")
+    source.compare_with(NOW)
+    wait_until(lambda: eyes.has("now") and eyes.seen[-1][0].model_version == "adapted", "both")
+    source.look_at(None)
+    wait_until(lambda: eyes.has("now") and eyes.seen[-1][0].model_version == "now", "this page's model")
 
 
 def test_a_failure_of_the_other_is_told_as_its_own(source_of):

@@ -20,12 +20,13 @@ GOOD = Situation(ModelState.READY, quality=Quality.FULL, took_s=0.84)
     (replace(GOOD, waits_for_other=True), "Waiting for the other picture</b>"),
     (replace(GOOD, memory_was_short=True), "memory ran out"),
     (replace(GOOD, failure="out of luck"), "could not be made:</b> out of luck"),
+    (replace(GOOD, looked_at="Checkpoint of step 3"), "You look at:</b> Checkpoint of step 3"),
     (replace(GOOD, missing="no normals"), "no normals")])
 def test_every_state_is_said(situation, told):
     assert told in status_html(situation)
 
 
-@pytest.mark.parametrize("field", ["failure", "missing"])
+@pytest.mark.parametrize("field", ["failure", "missing", "looked_at"])
 def test_a_reason_of_others_is_harmless(field):
     assert "<img" not in status_html(replace(GOOD, **{field: "<img src=x onerror=alert(1)>"}))
     assert "<img" not in status_html(Situation(ModelState.FAILED, "<img src=x onerror=alert(1)>"))
