@@ -15,7 +15,7 @@ HINT = "What you look at. It is for you alone: others choose for themselves, and
 
 
 class ModelChoice:
-    """`choose` is told which state to make pictures of, None for this page's model. Hidden while there is only that one."""
+    """`choose` is told which state to make pictures of, None for this page's model. Hidden where there is no other."""
 
     def __init__(self, gui: viser.GuiApi, choices: Callable[[], Sequence[str]], choose: Callable[[str | None], None]):
         self._choices, self._choose = choices, choose

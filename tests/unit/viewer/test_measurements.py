@@ -57,6 +57,18 @@ def test_without_a_geo_reference_metres_are_called_local_metres(two, local):
     assert "local" in position_words((1.0, 2.0, 3.0), local)
 
 
+def test_every_height_says_what_it_counts_from(two, georeferenced, local):
+    """A person who reads 185 m on a map of heights above the sea is wrong by tens of metres."""
+    assert position_words((0.0, 0.0, 0.0), georeferenced).endswith("180.00 m above the ellipsoid")
+    for frame, zero in ((georeferenced, "WGS84 ellipsoid"), (local, "survey's own coordinates")):
+        told = json.loads(to_geojson(two.items, frame))
+        assert all(zero in one["heights_are"] for one in (told, *(part["properties"] for part in told["features"])))
+        assert all(zero in row["heights_are"] for row in rows(to_csv(two.items, frame)))
+    row = rows(to_csv(two.items, georeferenced))[0]
+    assert "reference point, itself 180.000 m" in row["up_m_is"]
+    assert float(row["ellipsoidal_height_m"]) == pytest.approx(180 + float(row["up_m"]), abs=1e-3)
+
+
 def test_csv_has_degrees_and_metres_of_both_ends(two, georeferenced):
     point, distance = rows(to_csv(two.items, georeferenced))
     assert float(point["latitude_deg"]) == pytest.approx(48.2, abs=1e-3)
