@@ -32,9 +32,14 @@ class CompareTab:
         kinds = [Comparison.SPLIT.value, Comparison.DIFFERENCE.value]
         self._kind = gui.add_dropdown("How", kinds, initial_value=kinds[0], disabled=True)
         self._kind.on_update(lambda _: self._chosen())
-        self._edge = gui.add_slider("Edge (%)", 0, 100, 1, 50, disabled=True)
+        self._edge = gui.add_slider("Edge (%)", 0, 100, 1, 50, disabled=True,
+                                    hint="Where the white edge stands: 0 is the left end of the window, 100 the right.")
         self._edge.on_update(lambda _: screen.set_look(edge=self._edge.value / 100))
         self._told = gui.add_markdown(HELP)
+
+    @property
+    def compared_with(self) -> str:
+        return self._opened or ""
 
     def _chosen(self) -> None:
         with self._lock:

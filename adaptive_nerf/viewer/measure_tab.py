@@ -206,4 +206,4 @@ def _fineness(item: Measurement, screen: Screen) -> str:
     frame = screen.frame
     coarse = frame is not None and frame.quality is not Quality.FULL
     told = f"One pixel of the picture is {length(item.grain_m)} there."
-    return told + (" The picture was still coarse: click again when it is sharp." if coarse else "")
+    return told + (" The picture was still coarse: click again when it is finished." if coarse else "")

@@ -11,7 +11,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,16 +50,20 @@ class Measurement:
 @dataclass(frozen=True)
 class Measurements:
     items: tuple[Measurement, ...] = ()
-    made: int = field(default=0)  # so that no name comes twice
+    points_made: int = 0  # so that no name comes twice
+    distances_made: int = 0
 
     def with_point(self, enu_m: Enu, grain_m: float) -> Measurements:
-        return self._with(Measurement(f"Point {self.made + 1}", enu_m, None, grain_m))
+        number = self.points_made + 1
+        return replace(self._with(Measurement(f"Point {number}", enu_m, None, grain_m)), points_made=number)
 
     def with_distance(self, start_enu_m: Enu, end_enu_m: Enu, grain_m: float) -> Measurements:
-        return self._with(Measurement(f"Distance {self.made + 1}", start_enu_m, end_enu_m, grain_m))
+        number = self.distances_made + 1
+        return replace(self._with(Measurement(f"Distance {number}", start_enu_m, end_enu_m, grain_m)),
+                       distances_made=number)
 
     def _with(self, item: Measurement) -> Measurements:
-        return Measurements((*self.items, item)[-MOST_KEPT:], self.made + 1)
+        return replace(self, items=(*self.items, item)[-MOST_KEPT:])
 
     def renamed(self, index: int, name: str) -> Measurements:
         name = one_line(name, LONGEST_NAME)

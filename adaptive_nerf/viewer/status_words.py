@@ -30,10 +30,12 @@ class Situation:
     failure: str = ""  # why the last picture could not be made; foreign text
     waits_for_other: bool = False  # one compares, and the other picture is not there yet
     missing: str = ""  # what this picture cannot show
-    looked_at: str = ""  # another state of the model than the one now
+    looked_at: str = ""  # another state of the model than the page's
+    compared_with: str = ""  # what stands beside it
 
 
-RUNG_WORDS = {Quality.DRAFT: "coarse picture", Quality.FAST: "medium picture", Quality.FULL: "sharp picture"}
+# Of the picture alone: a model that has learned little is blurred in the finest picture of it, too.
+RUNG_WORDS = {Quality.DRAFT: "coarse picture", Quality.FAST: "medium picture", Quality.FULL: "finished picture"}
 SLOW_S = 1.0
 
 
@@ -65,7 +67,7 @@ def _picture_line(now: Situation) -> str:
         late = f", {duration(now.waited_s)} late" if now.waited_s >= SLOW_S else ""
         return _line(Light.CARE, "Catching up:", f"this picture is of an earlier {now.stale}{late}")
     if now.quality < now.last_rung:
-        return _line(Light.CARE, "Getting sharper…", f"{RUNG_WORDS[now.quality]}{_took(now)}")
+        return _line(Light.CARE, "Getting finer…", f"{RUNG_WORDS[now.quality]}{_took(now)}")
     return _line(Light.GOOD, RUNG_WORDS[now.quality].capitalize(), _took(now).removeprefix(", "))
 
 
@@ -77,6 +79,8 @@ def _notes(now: Situation) -> list[str]:
     notes = []
     if now.looked_at:
         notes.append(_line(Light.BUSY, "You look at:", f"{safe(now.looked_at)}; not this page's model"))
+    if now.compared_with:
+        notes.append(_line(Light.BUSY, "Compared with:", f"{safe(now.compared_with)} (tab Compare)"))
     if now.memory_was_short:
         notes.append(_line(Light.CARE, "Slower,", "because memory ran out"))
     if now.missing:

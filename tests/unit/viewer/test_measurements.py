@@ -35,7 +35,8 @@ def test_a_distance_is_told_in_space_on_the_map_and_in_height(two):
 
 def test_names_are_given_changed_and_never_twice(two):
     renamed = two.renamed(0, "  broken\nroof ").without(1).with_point((0.0, 0.0, 0.0), 0)
-    assert [item.name for item in renamed.items] == ["broken roof", "Point 3"]
+    assert [item.name for item in renamed.items] == ["broken roof", "Point 2"]
+    assert [item.name for item in two.without(0).with_point((0.0, 0.0, 0.0), 0).items] == ["Distance 1", "Point 2"]
     assert two.renamed(0, " \n") == two
     assert two.renamed(7, "x") == two
 
@@ -96,6 +97,11 @@ def test_words_have_units(two, georeferenced):
 
 def test_what_the_browser_kept_is_read_back(two):
     assert from_text(as_text(two)) == two
+
+
+def test_what_an_older_page_counted_together_gives_no_name_twice(two):
+    older = as_text(two).replace('"made": [1, 1]', '"made": 2')
+    assert from_text(older).with_point((0.0, 0.0, 0.0), 0).items[-1].name == "Point 3"
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "[" * 10**5, '{"format_version": 2, "items": []}',
