@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 class Page:
     def __init__(self, client: viser.ClientHandle, session: SessionState, who: str, address: str):
-        """`who`: what this person is called here. `address`: of the page, without its token, for links."""
+        """`who`: what this person is called here. `address`: the page's, as their browser has it, without the token."""
         self._client, self._session, self._who = client, session, who
         self._backend, self._scene = session.backend, session.backend.scene
         self._wake, self._moved = threading.Event(), threading.Event()
