@@ -52,11 +52,20 @@ class SoloCity:
     def only(self, experts: Collection[int]) -> SoloCity:
         return SoloCity(self.city, tuple(experts))
 
+    @property
+    def memory_was_short(self) -> bool:
+        return self.city.memory_was_short
+
     def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
                cancelled: Callable[[], bool] = never_cancelled) -> Frame:
         mixture = self.city.mixture_for(camera)
-        seen = mixture if self.experts is None else mixture.only(self.experts)
-        return seen.render(camera, outputs, quality, cancelled)
+        if self.experts is None:
+            return mixture.render(camera, outputs, quality, cancelled)
+        seen = mixture.only(self.experts)
+        try:
+            return seen.render(camera, outputs, quality, cancelled)
+        finally:  # the part of the model is new for each picture: what it found out about memory is kept
+            mixture.memory_was_short, mixture.chunk_points = seen.memory_was_short, seen.chunk_points
 
 
 def solo(renderer: Mixture | City) -> SoloRenderer:

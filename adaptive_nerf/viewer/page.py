@@ -226,5 +226,5 @@ class Page:
             stale = "view" if queue.ready.seq < queue.accepted else "model"
         looked_at = self._choice.chosen if self._choice.chosen != NOW else ""
         return Situation(model.state, model.words, screen.quality, queue.took_s, queue.best, stale, queue.waited_s,
-                         model.memory_was_short, queue.error, screen.waits_for_other, screen.missing, looked_at,
-                         self._compare.compared_with)
+                         self._pictures.memory_was_short, queue.error, screen.waits_for_other, screen.missing,
+                         looked_at, self._compare.compared_with, model.notice)

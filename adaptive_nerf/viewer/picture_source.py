@@ -95,6 +95,11 @@ class PictureSource:
     def status(self) -> QueueStatus:
         return self._queue.status()
 
+    @property
+    def memory_was_short(self) -> bool:
+        """For either of the pictures."""
+        return self._of_model.memory_was_short or (self._wanted.compares and self._of_other.memory_was_short)
+
     def close(self) -> None:
         self._queue.close()
 
@@ -108,6 +113,11 @@ class Remembered:
         self._camera: Camera | None = None
         self._seen: SoloRenderer | None = None  # the renderer, or one expert alone of it
         self._frames: dict[Quality, Frame] = {}
+
+    @property
+    def memory_was_short(self) -> bool:
+        seen = self._seen
+        return seen is not None and seen.memory_was_short
 
     def frame(self, renderer: SoloRenderer, expert: int | None, request: RenderRequest, quality: Quality,
               cancelled: Callable[[], bool]) -> Frame:

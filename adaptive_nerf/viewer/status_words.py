@@ -32,6 +32,7 @@ class Situation:
     missing: str = ""  # what this picture cannot show
     looked_at: str = ""  # another state of the model than the page's
     compared_with: str = ""  # what stands beside it
+    notice: str = ""  # about the model; foreign text
 
 
 # Of the picture alone: a model that has learned little is blurred in the finest picture of it, too.
@@ -81,6 +82,8 @@ def _notes(now: Situation) -> list[str]:
         notes.append(_line(Light.BUSY, "You look at:", f"{safe(now.looked_at)}; not this page's model"))
     if now.compared_with:
         notes.append(_line(Light.BUSY, "Compared with:", f"{safe(now.compared_with)} (tab Compare)"))
+    if now.notice:
+        notes.append(_line(Light.CARE, "", safe(now.notice, 300)))
     if now.memory_was_short:
         notes.append(_line(Light.CARE, "Slower,", "because memory ran out"))
     if now.missing:

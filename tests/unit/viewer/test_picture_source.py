@@ -25,6 +25,7 @@ def camera(place: float) -> Camera:
 class FakeRenderer:
     def __init__(self, name, error=None):
         self.name, self.error, self.made = name, error, []
+        self.memory_was_short = False
 
     def only(self, experts):
         return self
@@ -107,6 +108,21 @@ def test_somebody_looks_at_another_state_and_compares_it_with_the_model_now(sour
     wait_until(lambda: eyes.has("now") and eyes.seen[-1][0].model_version == "adapted", "both")
     source.look_at(None)
     wait_until(lambda: eyes.has("now") and eyes.seen[-1][0].model_version == "now", "this page's model")
+
+
+def test_memory_that_was_short_is_told_of_whatever_is_seen(source_of, eyes):
+    now, before = FakeRenderer("now"), FakeRenderer("before")
+    source = source_of(now, before=before)
+    source.want(camera(LAST), Quality.FULL)
+    source.compare_with("before")
+    wait_until(lambda: eyes.has("before"), "the pair")
+    assert not source.memory_was_short
+    before.memory_was_short = True
+    assert source.memory_was_short
+    source.compare_with(None)
+    assert not source.memory_was_short
+    now.memory_was_short = True
+    assert source.memory_was_short
 
 
 def test_a_failure_of_the_other_is_told_as_its_own(source_of):

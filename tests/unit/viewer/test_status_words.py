@@ -22,12 +22,13 @@ GOOD = Situation(ModelState.READY, quality=Quality.FULL, took_s=0.84)
     (replace(GOOD, failure="out of luck"), "could not be made:</b> out of luck"),
     (replace(GOOD, looked_at="Checkpoint of step 3"), "You look at:</b> Checkpoint of step 3"),
     (replace(GOOD, compared_with="Checkpoint of step 3"), "Compared with:</b> Checkpoint of step 3"),
+    (replace(GOOD, notice="no newer one"), "no newer one"),
     (replace(GOOD, missing="no normals"), "no normals")])
 def test_every_state_is_said(situation, told):
     assert told in status_html(situation)
 
 
-@pytest.mark.parametrize("field", ["failure", "missing", "looked_at", "compared_with"])
+@pytest.mark.parametrize("field", ["failure", "missing", "looked_at", "compared_with", "notice"])
 def test_a_reason_of_others_is_harmless(field):
     assert "<img" not in status_html(replace(GOOD, **{field: "<img src=x onerror=alert(1)>"}))
     assert "<img" not in status_html(Situation(ModelState.FAILED, "<img src=x onerror=alert(1)>"))
