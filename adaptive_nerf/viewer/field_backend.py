@@ -105,7 +105,7 @@ class FieldBackend:
             return ""
         newer, job = f"{self._newer} is there. " if self._newer else "", self._run.spec.checkpoint_path
         if self._kept:
-            return f"This page follows {job} no more since Keep. {newer}Undo keep follows it again."
+            return f"Since Keep, newer checkpoints of {job} are not taken. {newer}Undo keep takes them again."
         return f"Of {job}, {newer}It is taken after Reset; after Keep none is."
 
     def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import viser
 
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.common.errors import AdaptiveNerfError
 from adaptive_nerf.viewer.adapt_tab import SAVE_HINT
 from adaptive_nerf.viewer.backend import AdaptationStatus
 from adaptive_nerf.viewer.markup import Light, block, dot, safe
-from adaptive_nerf.viewer.plain_words import duration
 from adaptive_nerf.viewer.session_state import SessionState
 from adaptive_nerf.viewer.session_words import due_warning, session_html
 

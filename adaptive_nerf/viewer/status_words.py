@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.rendering.types import Quality
 from adaptive_nerf.viewer.markup import Light, block, dot, safe
-from adaptive_nerf.viewer.plain_words import duration
 
 
 class ModelState(StrEnum):

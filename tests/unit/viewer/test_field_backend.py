@@ -135,7 +135,7 @@ def test_one_that_follows_says_that_it_does_so_no_more_after_keep_and_goes_on_af
     hidden.rename(store / LAST)
     wait_until(lambda: f"{LAST} is there. It is taken after Reset" in backend.model().notice, "the newer one is told")
     live.keep()
-    assert f"follows trained no more since Keep. {LAST} is there. Undo keep" in backend.model().notice
+    assert f"newer checkpoints of trained are not taken. {LAST} is there. Undo keep" in backend.model().notice
     backend.undo()
     wait_until(lambda: backend.model().version.startswith(LAST), "it follows again")
     assert backend.model().notice == ""
