@@ -138,7 +138,7 @@ class Album:
         self.person.opens("Compare")
         self.person.chooses("Compare with", "Before the adaptation")
         self.person.sees("of the white edge")
-        self.person.fills("Edge (%)", "40")  # through a row of houses of which some have collapsed
+        self.person.fills("Edge (%)", "36")  # through a row of houses of which some have collapsed
 
     def snapshots(self) -> None:
         self.person.chooses("Compare with", "nothing")

@@ -37,7 +37,7 @@ class Situation:
 
 # Of the picture alone: a model that has learned little is blurred in the finest picture of it, too.
 RUNG_WORDS = {Quality.DRAFT: "coarse picture", Quality.FAST: "medium picture", Quality.FULL: "finished picture"}
-SLOW_S = 1.0
+SLOW_S, LEAST_TOLD_S = 1.0, 0.1
 
 
 def status_html(now: Situation) -> str:
@@ -73,7 +73,9 @@ def _picture_line(now: Situation) -> str:
 
 
 def _took(now: Situation) -> str:
-    return "" if now.took_s is None else f", made in {now.took_s:.1f} s"
+    if now.took_s is None:
+        return ""
+    return f", made in {now.took_s:.1f} s" if now.took_s >= LEAST_TOLD_S else f", made in less than {LEAST_TOLD_S:g} s"
 
 
 def _notes(now: Situation) -> list[str]:

@@ -14,6 +14,7 @@ GOOD = Situation(ModelState.READY, quality=Quality.FULL, took_s=0.84)
     (Situation(ModelState.FAILED, "no such file"), "could not be opened:</b> no such file"),
     (Situation(ModelState.READY), "Making the first picture"),
     (GOOD, "<b>Finished picture</b> made in 0.8 s"),
+    (replace(GOOD, took_s=0.001), "made in less than 0.1 s"),
     (replace(GOOD, quality=Quality.DRAFT), "Getting finer…</b> coarse picture"),
     (replace(GOOD, quality=Quality.FAST, last_rung=Quality.FAST), "<b>Medium picture</b>"),
     (replace(GOOD, stale="view", waited_s=4.2), "earlier view, 4 s late"),
