@@ -16,8 +16,9 @@ from adaptive_nerf.client import sending
 from adaptive_nerf.client.demo_lines import Stage
 from adaptive_nerf.client.event_stream import Event, EventStream
 from adaptive_nerf.client.following import figures
-from adaptive_nerf.client.plain_text import duration, printable
+from adaptive_nerf.client.plain_text import printable
 from adaptive_nerf.client.way import Way
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.common.errors import Failure
 from adaptive_nerf.jobs.states import TERMINAL, State
 

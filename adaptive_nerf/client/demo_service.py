@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptive_nerf.client.way import Way
+from adaptive_nerf.client.way import Way, status_of
 from adaptive_nerf.common.atomic_files import make_folder
-from adaptive_nerf.common.errors import AdaptiveNerfError, BadUsage, Failure
-from adaptive_nerf.jobs.control import ask
+from adaptive_nerf.common.errors import BadUsage, Failure
 from adaptive_nerf.jobs.settings import Topics
 from kafka_utils.node import free_port
 from kafka_utils.processes import end, identify
@@ -68,7 +67,7 @@ class Service:
 
     def _end_earlier(self) -> None:
         """What a demo left that was killed. Where its mediator was killed too, a new one ends the jobs."""
-        pid = _status(self.state).get("pid")
+        pid = status_of(self.state).get("pid")
         mediator = identify(pid) if isinstance(pid, int) else None
         if mediator is not None:
             if not end(mediator, signal.SIGTERM, STOP_S):
@@ -90,11 +89,11 @@ class Service:
         def ready() -> bool:
             if process.poll() is not None:
                 raise Failure(f"the mediator ended with {process.returncode}; {self.said} ends with:\n{self._words()}")
-            return bool(_status(self.state).get("ready"))
+            return bool(status_of(self.state).get("ready"))
 
         if not _within(START_S, ready):
             raise Failure(f"the mediator is not ready after {START_S:g} s; {self.said} tells why")
-        address = str(_status(self.state)["broker"])
+        address = str(status_of(self.state)["broker"])
         return Way(Topics(TOPIC), address, client_settings(address, None))
 
     def _words(self) -> str:
@@ -110,14 +109,6 @@ def _alone(state: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise BadUsage("a demo runs already in this folder; end it with Ctrl-C, where it was started") from error
         yield
-
-
-def _status(state: Path) -> dict[str, object]:
-    """Nothing while nobody answers."""
-    try:
-        return ask(state, {"verb": "status"})
-    except AdaptiveNerfError:
-        return {}
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from adaptive_nerf.client.demo_jobs import Jobs, is_done, metrics_of
 from adaptive_nerf.client.demo_lines import stage, tell
 from adaptive_nerf.client.interrupts import wait_for_interrupt
-from adaptive_nerf.client.plain_text import duration
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.common.errors import AdaptiveNerfError
 from kafka_utils.node import free_port
 

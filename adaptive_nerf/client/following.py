@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from adaptive_nerf.client.event_stream import Event, EventStream
-from adaptive_nerf.client.plain_text import duration, printable, printable_lines
+from adaptive_nerf.client.plain_text import printable, printable_lines
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.common.progress import SECONDS_BETWEEN_LINES
 from adaptive_nerf.common.say import say
 from adaptive_nerf.jobs.states import TERMINAL, Exit, State

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400
-
 
 def printable(text: str, most: int = 0) -> str:
     """Control and invisible characters are written out; `most` > 0 shortens."""
@@ -14,20 +12,6 @@ def printable(text: str, most: int = 0) -> str:
 def printable_lines(text: str) -> str:
     """The same, keeping its lines."""
     return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
-
-
-def duration(seconds: float | None) -> str:
-    """42 s, 5 min, 2 h 05, 3 d 4 h: as much as a glance needs."""
-    if seconds is None:
-        return ""
-    whole = round(seconds)
-    if whole < MINUTE:
-        return f"{whole} s"
-    if whole < HOUR:
-        return f"{whole // MINUTE} min"
-    if whole < DAY:
-        return f"{whole // HOUR} h {whole % HOUR // MINUTE:02d}"
-    return f"{whole // DAY} d {whole % DAY // HOUR} h"
 
 
 def error_lines(subject: str, errors: Sequence[Mapping[str, str]]) -> str:

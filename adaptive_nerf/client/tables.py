@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptive_nerf.client.following import figures, line_of
-from adaptive_nerf.client.plain_text import duration, printable
+from adaptive_nerf.client.plain_text import printable
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.common.errors import BadUsage, Failure
 from adaptive_nerf.jobs.attempt_files import output_tail
 from adaptive_nerf.jobs.job_folder import read_failure

@@ -44,14 +44,14 @@ def add_broker(command: ArgumentParser) -> None:
 
 
 def way_of(given: Namespace) -> Way:
-    served = {} if given.topic and given.broker else _served(given.state)
+    served = {} if given.topic and given.broker else status_of(given.state)
     address = _address(served.get("broker") if given.broker is None else given.broker, given.state)
     topics = Topics(given.topic or served.get("topic") or TOPIC)
     return Way(topics, address, client_settings(address, given.kafka_config))
 
 
-def _served(state: Path) -> dict[str, Any]:
-    """What the mediator here says of its topic and broker; nothing where none runs, or none that we may ask."""
+def status_of(state: Path) -> dict[str, Any]:
+    """What the mediator here says of itself; nothing where none runs, or none that we may ask."""
     try:
         return ask(state, {"verb": "status"})
     except AdaptiveNerfError:

@@ -108,9 +108,10 @@ def contact_sheet(overlays: Sequence[Overlay]) -> Image.Image:
     return sheet
 
 
-def jpeg_bytes(picture: Image.Image) -> bytes:
+def jpeg_bytes(picture: Image.Image, quality: int = 90, subsampling: int = 0) -> bytes:
+    """`subsampling` 0 keeps every pixel's colour, so that thin lines stay coloured; 2 makes it smaller."""
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90, subsampling=0)
+    picture.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return buffer.getvalue()
 
 

@@ -26,6 +26,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from adaptive_nerf.common.clock import now
 from adaptive_nerf.common.errors import BadInput, BadUsage, Failure
+from adaptive_nerf.common.hosts import is_number
 from adaptive_nerf.jobs.serving import FewCallers, Serving
 from adaptive_nerf.jobs.states import State
 from adaptive_nerf.jobs.views import UnknownJob, details, find, limit_of, listed, states_of
@@ -222,11 +223,4 @@ def names_us(header: str, bound: str) -> bool:
         host = urlsplit(f"//{header}").hostname or ""
     except ValueError:
         return False
-    return host in OUR_NAMES or host == bound or (bound in EVERYWHERE and _is_number(host))
-
-
-def _is_number(host: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(host))
-    except ValueError:
-        return False
+    return host in OUR_NAMES or host == bound or (bound in EVERYWHERE and is_number(host))

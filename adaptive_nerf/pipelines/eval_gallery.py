@@ -20,8 +20,8 @@ from adaptive_nerf.pipelines.pictures import (
     depth_pixels,
     depth_scale,
     error_pixels,
-    jpeg_bytes,
     photo_pixels,
+    small_jpeg,
     write_png,
 )
 from adaptive_nerf.pipelines.report import Strip
@@ -59,8 +59,8 @@ class Gallery:
         if (stem, "truth") not in self._small:
             write_png(self.folder / "gt" / f"{name}.png", loaded.rgb)
         if stem in self.shown:
-            small = {kind: jpeg_bytes(pixels, WIDEST_PX) for kind, pixels in pictures.items()}
-            first = {"truth": jpeg_bytes(loaded.rgb, WIDEST_PX), "before": small["pred"]}
+            small = {kind: small_jpeg(pixels, WIDEST_PX) for kind, pixels in pictures.items()}
+            first = {"truth": small_jpeg(loaded.rgb, WIDEST_PX), "before": small["pred"]}
             for kind, data in first.items():
                 self._small.setdefault((stem, kind), data)
             self._small |= {(stem, kind): data for kind, data in small.items()}

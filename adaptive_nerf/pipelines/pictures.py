@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from adaptive_nerf.common import atomic_files
-from adaptive_nerf.data.overlays import font
+from adaptive_nerf.data.overlays import font, jpeg_bytes
 from adaptive_nerf.pipelines.metrics import Mask, Picture
 
 Pixels = npt.NDArray[np.uint8]  # [h, w, 3]
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.floating[Any]]
 NO_NUMBER = np.array([214, 0, 214], np.uint8)
 NOTHING = np.array([128, 128, 128], np.uint8)  # outside the valid pixels, or no surface
 LARGEST_ERROR = 0.25  # the top of every error map, so that two of them compare
-JPEG_QUALITY = 85
+JPEG_QUALITY, SMALLER = 85, 2  # and of the colours one in four
 BAR_PX, LABEL_PX, TEXT_PX, PAD_PX = 10, 18, 11, 6
 
 
@@ -108,15 +108,13 @@ def png_bytes(picture: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def jpeg_bytes(picture: Pixels, widest_px: int) -> bytes:
+def small_jpeg(picture: Pixels, widest_px: int) -> bytes:
     """Small enough for a page that holds hundreds of them."""
     image = Image.fromarray(picture)
     if image.width > widest_px:
         image = image.resize((widest_px, max(1, round(image.height * widest_px / image.width))),
                              Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
+    return jpeg_bytes(image, JPEG_QUALITY, SMALLER)
 
 
 def write_png(path: Path, picture: Pixels) -> None:

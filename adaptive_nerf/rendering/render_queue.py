@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -47,7 +47,8 @@ class RenderRequest:
                 self.settings)
 
 
-Render = Callable[[RenderRequest, Quality, Callable[[], bool]], Frame]
+Picture = TypeVar("Picture")  # a Frame, or several that are made together
+Render = Callable[[RenderRequest, Quality, Callable[[], bool]], Picture]
 
 
 class FrameKey(NamedTuple):
@@ -94,11 +95,11 @@ class _Series:
         return [quality for quality in Quality if self.first <= quality <= self.request.best]
 
 
-class RenderQueue:
+class RenderQueue(Generic[Picture]):
     """One worker thread, from construction to `close`. `on_ready` is called from it, after a picture was taken."""
 
-    def __init__(self, render: Render | Renderer, on_ready: Callable[[], None] | None = None):
-        self._render: Render = render if callable(render) else _asking(render)
+    def __init__(self, render: Render[Picture] | Renderer, on_ready: Callable[[], None] | None = None):
+        self._render: Render[Picture] = render if callable(render) else _asking(render)  # type: ignore[assignment]
         self._on_ready = on_ready
         self._changed = threading.Condition()  # the one lock: everything below is read and written under it
         self._request: RenderRequest | None = None
@@ -106,7 +107,7 @@ class RenderQueue:
         self._begun = (0, 0)  # request and epoch of the newest series
         self._asked_at = time.monotonic()
         self._ready: FrameKey | None = None
-        self._frame: Frame | None = None
+        self._picture: Picture | None = None
         self._rendering: FrameKey | None = None
         self._took_s: float | None = None
         self._error = ""
@@ -128,19 +129,19 @@ class RenderQueue:
             self._epoch, self._asked_at = self._epoch + 1, time.monotonic()
             self._changed.notify_all()
 
-    def publish(self, key: FrameKey, frame: Frame, took_s: float = 0.0) -> bool:
+    def publish(self, key: FrameKey, picture: Picture, took_s: float = 0.0) -> bool:
         """Take a finished picture, unless one with the same or a greater key was taken before."""
         with self._changed:
             if self._closed or (self._ready is not None and key <= self._ready):
                 return False
-            self._ready, self._frame, self._took_s, self._error = key, frame, took_s, ""
+            self._ready, self._picture, self._took_s, self._error = key, picture, took_s, ""
             return True
 
-    def get(self) -> Frame | None:
+    def get(self) -> Picture | None:
         """The newest picture, once."""
         with self._changed:
-            frame, self._frame = self._frame, None
-            return frame
+            picture, self._picture = self._picture, None
+            return picture
 
     def status(self) -> QueueStatus:
         with self._changed:
@@ -151,7 +152,7 @@ class RenderQueue:
     def close(self) -> None:
         """Give up what is being rendered, within one chunk, and end the worker."""
         with self._changed:
-            self._closed, self._frame = True, None
+            self._closed, self._picture = True, None
             self._changed.notify_all()
         if threading.current_thread() is not self._worker:
             self._worker.join()
@@ -192,8 +193,8 @@ class RenderQueue:
             with self._changed:
                 self._rendering = key
             began = time.perf_counter()
-            frame = self._render(series.request, quality, partial(self._given_up, series, quality))
-            if self.publish(key, frame, time.perf_counter() - began) and self._on_ready is not None:
+            picture = self._render(series.request, quality, partial(self._given_up, series, quality))
+            if self.publish(key, picture, time.perf_counter() - began) and self._on_ready is not None:
                 self._on_ready()
 
     def _given_up(self, series: _Series, quality: Quality) -> bool:
@@ -211,7 +212,7 @@ class RenderQueue:
         return is_news
 
 
-def _asking(renderer: Renderer) -> Render:
+def _asking(renderer: Renderer) -> Render[Frame]:
     def render(request: RenderRequest, quality: Quality, cancelled: Callable[[], bool]) -> Frame:
         return renderer.render(request.camera, request.outputs, quality, cancelled)
 

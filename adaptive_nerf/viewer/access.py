@@ -6,7 +6,6 @@ Pure, but for the key's file. Keys are compared in constant time, and never writ
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import os
 import re
 import secrets
@@ -15,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from adaptive_nerf.common.hosts import is_number
 from adaptive_nerf.common.run_progress import write_private
 
 KEY_FILE, KEY = "viewer_key", re.compile(r"[A-Za-z0-9_-]{43}")
@@ -84,7 +84,7 @@ def is_for_us(host_header: str, names: Iterable[str]) -> bool:
         host = (urlsplit(f"//{host_header}").hostname or "").rstrip(".")
     except ValueError:
         return False
-    return host in names or _is_number(host)
+    return host in names or is_number(host)
 
 
 def is_our_page(origin: str | None, host_header: str) -> bool:
@@ -96,10 +96,3 @@ def is_our_page(origin: str | None, host_header: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and parts.netloc.lower() == host_header.lower()
-
-
-def _is_number(host: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(host))
-    except ValueError:
-        return False

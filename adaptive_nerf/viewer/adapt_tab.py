@@ -18,6 +18,7 @@ from adaptive_nerf.viewer.shared_adaptation import SharedAdaptation
 USUAL_STEPS, MOST_STEPS, LONGEST_NAME = 128, 100_000, 40
 NAME_KEY, PATIENCE_S = "adaptive-nerf-name", 3.0
 PLOT_PX = 150
+SAVE_HINT = "A checkpoint is the model as it stands now, in the job's folder: other jobs can go on from it."
 
 
 class AdaptTab:
@@ -33,18 +34,21 @@ class AdaptTab:
         if not flights:
             gui.add_markdown("This scene has **no later flights** yet. Add one with `update_dataset.py`, and open the "
                              "page again.")
-        self._flight = gui.add_dropdown("Later flight", tuple(flights) or ("none",), disabled=not flights)
+        self._flight = gui.add_dropdown("Later flight", tuple(flights) or ("none",), disabled=not flights,
+                                        hint="Newer photos of the same place, for the model to learn what changed.")
         self._steps = gui.add_number("Steps", USUAL_STEPS, min=1, max=MOST_STEPS, step=1, disabled=not flights,
                                      hint="More steps fit the new photos more closely, and take longer.")
-        self._go = gui.add_button_group("Learn", ("Start", "Pause", "One step"), disabled=not flights)
+        self._go = gui.add_button_group("Learn", ("Start", "Pause", "One step"), disabled=not flights,
+                                        hint="The model changes for everybody who looks at it, until Keep or Reset.")
         self._go.on_click(lambda _: self._press(self._go.value))
         self._settle = gui.add_button_group("Then", ("Keep", "Reset", "Undo keep"),
                                             hint="Keep: go on from what was learned. Reset: back to before. "
                                                  "Undo keep: take back what was kept last.")
         self._settle.on_click(lambda _: self._press(self._settle.value))
         self._told = gui.add_html("")
-        self._plots = [_plot(gui, "Loss (thousandths)", "#d62828"), _plot(gui, "PSNR (dB)", "#1c7ed6")]
-        gui.add_button("Save a checkpoint", hint="Writes the model as you see it into the job's folder.").on_click(
+        self._plots = [_plot(gui, "Error on the new photos: loss (thousandths)", "#d62828"),
+                       _plot(gui, "Agreement with the new photos: PSNR (dB)", "#1c7ed6")]
+        gui.add_button("Save a checkpoint", hint=SAVE_HINT).on_click(
             lambda _: self._try(shared.save))
         self._name = gui.add_text("Your name", self._who, hint="So that the others see who started it.")
         self._name.on_update(lambda _: self._rename(self._name.value))

@@ -17,8 +17,8 @@ def adaptation_html(now: AdaptationStatus, me: str) -> str:
         other = f"<b>{safe(now.started_by, 60)}</b> started it; the others watch until it is kept or reset."
         lines.append("You started it." if now.started_by == me else other)
     if now.curve:
-        _, loss, psnr_db = now.curve[-1]
-        lines.append(f"Agreement with the new photos: <b>{psnr_db:.1f} dB</b> (more is better), loss {loss:.4f}")
+        psnr_db = now.curve[-1][2]
+        lines.append(f"Agreement with the new photos: <b>{psnr_db:.1f} dB</b> (20 is rough, 30 is close)")
     if now.error:
         lines.append(f"{dot(Light.BAD)} {safe(now.error, 400)}")
     if now.saved:

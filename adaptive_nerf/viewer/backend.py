@@ -48,6 +48,11 @@ class SoloRenderer(Renderer, Protocol):
         """The same with nothing to see of the other experts: what they hid shows."""
         ...
 
+    @property
+    def memory_was_short(self) -> bool:
+        """It renders more slowly since, in smaller pieces."""
+        ...
+
 
 @dataclass(frozen=True)
 class ModelNow:
@@ -59,7 +64,7 @@ class ModelNow:
     version: str = ""  # for people: which checkpoint
     epoch: int = 0  # grows with every change of what is rendered
     expert_boxes: tuple[Box, ...] = ()  # scene units
-    memory_was_short: bool = False  # it renders more slowly, in smaller pieces
+    notice: str = ""  # what people should know besides: why no newer one comes; foreign text
 
 
 class Backend(Protocol):

@@ -18,11 +18,11 @@ ONLY_ONE = "There is only one state of the model yet: adapt it, or save a checkp
 
 
 class CompareTab:
-    """`choose` is told which state to make pictures of, None for none."""
+    """`choose` is told which state to make pictures of, None for none. `looked_at` names what it is compared with."""
 
     def __init__(self, gui: viser.GuiApi, screen: Screen, choices: Callable[[], Sequence[str]],
-                 choose: Callable[[str | None], None]):
-        self._screen, self._choices, self._choose = screen, choices, choose
+                 choose: Callable[[str | None], None], looked_at: Callable[[], str]):
+        self._screen, self._choices, self._choose, self._looked_at = screen, choices, choose, looked_at
         self._lock = threading.Lock()  # one choice after the other
         self._opened: str | None = None
         self._problem = ""
@@ -32,9 +32,14 @@ class CompareTab:
         kinds = [Comparison.SPLIT.value, Comparison.DIFFERENCE.value]
         self._kind = gui.add_dropdown("How", kinds, initial_value=kinds[0], disabled=True)
         self._kind.on_update(lambda _: self._chosen())
-        self._edge = gui.add_slider("Edge (%)", 0, 100, 1, 50, disabled=True)
+        self._edge = gui.add_slider("Edge (%)", 0, 100, 1, 50, disabled=True,
+                                    hint="Where the white edge stands: 0 is the left end of the window, 100 the right.")
         self._edge.on_update(lambda _: screen.set_look(edge=self._edge.value / 100))
         self._told = gui.add_markdown(HELP)
+
+    @property
+    def compared_with(self) -> str:
+        return self._opened or ""
 
     def _chosen(self) -> None:
         with self._lock:
@@ -51,6 +56,7 @@ class CompareTab:
             self._choose(name)
             self._opened, self._problem = name, ""
         except AdaptiveNerfError as error:
+            self._screen.set_look(comparison=Comparison.OFF)
             self._opened, self._problem = None, f"**It cannot be opened:** {escaped(error, 300)}"
 
     def tick(self) -> None:
@@ -66,9 +72,9 @@ class CompareTab:
             self._told.content = told
 
     def _explained(self, any_to_choose: bool) -> str:
-        name = escaped(self._opened)
+        name, looked_at = escaped(self._opened), escaped(self._looked_at())
         if self._opened is None:
             return HELP if any_to_choose else ONLY_ONE
         if self._kind.value == Comparison.SPLIT.value:
-            return f"**Left** of the white edge: {name}. **Right** of it: the model now."
-        return f"What lights up is different between *{name}* and the model now."
+            return f"**Left** of the white edge: {name}. **Right** of it: {looked_at}."
+        return f"What lights up is different between *{name}* and *{looked_at}*."

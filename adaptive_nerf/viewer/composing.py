@@ -14,7 +14,7 @@ from adaptive_nerf.viewer.display import Bools, DisplaySettings, Shown, depth_ra
 
 FARTHEST_UNITS = 167.0  # the browser's depth ends there
 DEPTH_STEP_UNITS = 256e-5  # a step of the browser's second byte: the last one stays 0, and the file small
-SLACK_UNITS = 1.0  # a surface is rough, and marks stand on it: it hides only what lies so far behind
+SLACK_M = 1.5  # a surface is rough, and marks stand on it: it hides only what lies so far behind
 WIDEST_DEPTH = 400  # pixels; it only hides overlays, so half the picture's size will do
 
 
@@ -49,7 +49,7 @@ def overlay_depth(frame: Frame, hidden: Bools, metres_per_unit: float) -> npt.ND
         return None
     every = 2 if frame.camera.width > WIDEST_DEPTH else 1
     depth_m, hidden = frame.depth_m[::every, ::every], hidden[::every, ::every]
-    behind = np.nan_to_num(depth_m) / metres_per_unit + SLACK_UNITS
+    behind = (np.nan_to_num(depth_m) + SLACK_M) / metres_per_unit
     units = np.where(hidden, FARTHEST_UNITS, np.clip(behind, 0, FARTHEST_UNITS))
     # A hair above the step, so that no rounding falls to the one below.
     return (np.rint(units / DEPTH_STEP_UNITS) * DEPTH_STEP_UNITS + 5e-6).astype(np.float32)

@@ -25,6 +25,10 @@ class Considerate:
     def only(self, experts: Collection[int]) -> Considerate:
         return Considerate(self.renderer.only(experts), self.learning, self.looked)
 
+    @property
+    def memory_was_short(self) -> bool:
+        return self.renderer.memory_was_short
+
     def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
                cancelled: Callable[[], bool] = never_cancelled) -> Frame:
         while quality is Quality.FULL and self.learning():

@@ -16,11 +16,12 @@ from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.jobs.spec import View
 from adaptive_nerf.models.city import City
 from adaptive_nerf.models.mixture import Mixture
-from adaptive_nerf.pipelines.opening import checkpoint_of
+from adaptive_nerf.pipelines.opening import Places, checkpoint_of
 from adaptive_nerf.viewer.backend import ModelNow, PointsNow, SoloRenderer
+from adaptive_nerf.viewer.checkpoint_choices import checkpoints_beside
 from adaptive_nerf.viewer.considerate import Considerate
 from adaptive_nerf.viewer.field_adaptation import FieldAdaptation
-from adaptive_nerf.viewer.field_models import Shown, boxes_of, checkpoints_beside, newest, save_shown, shown, solo
+from adaptive_nerf.viewer.field_models import Shown, boxes_of, newest, save_shown, shown, solo
 from adaptive_nerf.viewer.interlaced import Interlaced
 from adaptive_nerf.viewer.status_words import ModelState
 from adaptive_nerf.viewer.survey_points import model_folders, survey_points
@@ -48,6 +49,7 @@ class FieldBackend:
         self._kept: list[Shown] = []  # what undo goes back to
         self._live: FieldAdaptation | None = None
         self._looked_s = 0.0  # spent on pictures since a learning model was shown last
+        self._newer = ""  # a checkpoint of the job that is followed, left alone
         self._saved = ""  # the version that was saved last
         self._now = self._beginning()
         self._states: tuple[float, dict[str, Path]] = (-STATES_FRESH_S, {})
@@ -64,9 +66,17 @@ class FieldBackend:
         boxes = open_partition(self.scene, spec.mask_dirname).boxes if spec.mask_dirname else ()
         if not spec.follow:
             return ModelNow(ModelState.LOADING, expert_boxes=boxes)
-        why = f"waiting for a checkpoint of {spec.checkpoint_path}" if spec.checkpoint_path else \
-            "this job names none to wait for"
+        why = self._what_it_waits_for()
+        log.info("no model yet: %s", why)
         return ModelNow(ModelState.NONE, why, expert_boxes=boxes)
+
+    def _what_it_waits_for(self) -> str:
+        path = self._run.spec.checkpoint_path
+        if not path:
+            return "none will come, for the job's checkpoint_path names no training to wait for; send it again with one"
+        if not Places.of(self._run).candidates(path):
+            return f"none will come, for checkpoint_path {path} lies outside of what this service may read"
+        return f"waiting for a checkpoint of {path}"
 
     def points(self) -> PointsNow:
         return self._points
@@ -87,8 +97,16 @@ class FieldBackend:
 
     def model(self) -> ModelNow:
         with self._lock:
-            short = self._base is not None and self._base.renderer.memory_was_short
-            return replace(self._now, memory_was_short=True) if short else self._now
+            return replace(self._now, notice=self._why_no_newer())
+
+    def _why_no_newer(self) -> str:
+        """Where it follows a job and leaves newer checkpoints alone: they would throw away what people learned here."""
+        if not self._run.spec.follow or not (self._kept or (self._live is not None and self._newer)):
+            return ""
+        newer, job = f"{self._newer} is there. " if self._newer else "", self._run.spec.checkpoint_path
+        if self._kept:
+            return f"Since Keep, newer checkpoints of {job} are not taken. {newer}Undo keep takes them again."
+        return f"Of {job}, {newer}It is taken after Reset; after Keep none is."
 
     def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:
         with self._lock:
@@ -114,7 +132,10 @@ class FieldBackend:
         loaded = None
         while True:
             wanted = first or newest(self._run)
-            if wanted is not None and wanted != loaded and not self._is_busy():
+            is_newer, busy = wanted is not None and wanted != loaded, self._is_busy()
+            with self._lock:
+                self._newer = wanted.name if wanted is not None and is_newer and busy else ""
+            if wanted is not None and is_newer and not busy:
                 loaded = wanted if self._open(wanted) else loaded
             if not self._run.spec.follow or self._closed.wait(FOLLOW_EVERY_S):
                 return

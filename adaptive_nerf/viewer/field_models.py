@@ -52,11 +52,20 @@ class SoloCity:
     def only(self, experts: Collection[int]) -> SoloCity:
         return SoloCity(self.city, tuple(experts))
 
+    @property
+    def memory_was_short(self) -> bool:
+        return self.city.memory_was_short
+
     def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
                cancelled: Callable[[], bool] = never_cancelled) -> Frame:
         mixture = self.city.mixture_for(camera)
-        seen = mixture if self.experts is None else mixture.only(self.experts)
-        return seen.render(camera, outputs, quality, cancelled)
+        if self.experts is None:
+            return mixture.render(camera, outputs, quality, cancelled)
+        seen = mixture.only(self.experts)
+        try:
+            return seen.render(camera, outputs, quality, cancelled)
+        finally:  # the part of the model is new for each picture: what it found out about memory is kept
+            mixture.memory_was_short, mixture.chunk_points = seen.memory_was_short, seen.chunk_points
 
 
 def solo(renderer: Mixture | City) -> SoloRenderer:
@@ -107,16 +116,3 @@ def newest(run: Run[View]) -> Path | None:
             if steps:
                 return steps[max(steps)]
     return None
-
-
-def checkpoints_beside(folder: Path, job: Path) -> dict[str, Path]:
-    """Other checkpoints of the same training, and those that this job saved, newest first, by names for people."""
-    found: dict[str, Path] = {}
-    own = CheckpointStore.of_job(job)
-    for store, kind in ((own, "saved here"), (CheckpointStore(folder.parent), "")):
-        best = store.pointed("best") if store != own else None
-        for step, path in sorted(store.steps().items(), reverse=True):
-            notes = ", ".join(note for note in (kind, "best" if path == best else "") if note)
-            if path.resolve() != folder.resolve():
-                found.setdefault(f"Checkpoint of step {step}" + (f" ({notes})" if notes else ""), path)
-    return found

@@ -12,7 +12,7 @@ from viser.infra import WebsockClientConnection
 from adaptive_nerf.common.errors import Failure
 
 LOOPBACK, FREE_PORT = "127.0.0.1", 0
-DOOR_HEADER = "X-Adaptive-Nerf-Door"
+DOOR_HEADER, ORIGIN_HEADER = "X-Adaptive-Nerf-Door", "X-Adaptive-Nerf-Origin"
 NOT_ALLOWED = 1008  # of websockets
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,12 @@ class InnerServer(viser.ViserServer):
         if not secrets.compare_digest(brought.encode(), self.door_headers[DOOR_HEADER].encode()):
             log.warning("a program of this machine came to the page by the back door; it was sent away")
             await socket.close(NOT_ALLOWED, "by the front door, please")
+
+    def origin_of(self, client_id: int) -> str:
+        """Under which address a browser has the page, as the front door heard it: behind a proxy it is another one than
+        ours. Empty for programs that are no browsers, and for those that have gone."""
+        socket = self._websock_server._live_connections.get(client_id)
+        return str(socket.request.headers.get(ORIGIN_HEADER, "")) if socket is not None and socket.request else ""
 
     def request_share_url(self, verbose: bool = True) -> str | None:
         """Any browser may ask for a public tunnel; there is none."""

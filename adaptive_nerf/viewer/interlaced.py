@@ -34,6 +34,10 @@ class Interlaced:
     def only(self, experts: Collection[int]) -> Interlaced:
         return Interlaced(self._renderer.only(experts))
 
+    @property
+    def memory_was_short(self) -> bool:
+        return self._renderer.memory_was_short
+
     def render(self, camera: Camera, outputs: frozenset[Output], quality: Quality = Quality.FULL,
                cancelled: Callable[[], bool] = never_cancelled) -> Frame:
         if quality is Quality.DRAFT or camera.width % 2 or camera.height % 2:

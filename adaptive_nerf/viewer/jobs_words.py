@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.viewer.markup import Light, block, dot, safe
-from adaptive_nerf.viewer.plain_words import counted, duration
+from adaptive_nerf.viewer.plain_words import counted
 
 MOST_ROWS = 25
 STATE_WORDS = {

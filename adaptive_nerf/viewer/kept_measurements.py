@@ -12,11 +12,13 @@ from adaptive_nerf.viewer.plain_words import one_line
 FORMAT_VERSION = 1
 LONGEST_TEXT = 1 << 18
 FARTHEST_M = 1e7
+MOST_MADE = 10**6
 
 
 def as_text(measurements: Measurements) -> str:
     items = [[item.name, item.start_enu_m, item.end_enu_m, item.grain_m] for item in measurements.items]
-    return json.dumps({"format_version": FORMAT_VERSION, "made": measurements.made, "items": items})
+    return json.dumps({"format_version": FORMAT_VERSION, "items": items,
+                       "made": [measurements.points_made, measurements.distances_made]})
 
 
 def from_text(text: str | None) -> Measurements:
@@ -30,7 +32,15 @@ def from_text(text: str | None) -> Measurements:
     listed, made = value.get("items"), value.get("made")
     found = [_item(one) for one in (listed if isinstance(listed, list) else [])[:MOST_KEPT]]
     items = tuple(item for item in found if item is not None)
-    return Measurements(items, max(len(items), made if type(made) is int and 0 <= made < 10**6 else 0))
+    points, distances = (len(items) if number is None else number for number in _made(made))
+    return Measurements(items, points, distances)
+
+
+def _made(value: Any) -> tuple[int | None, int | None]:
+    """Points, distances; older pages counted both together. None where it is not told."""
+    pair = value if isinstance(value, list) and len(value) == 2 else [value, value]
+    points, distances = (number if type(number) is int and 0 <= number < MOST_MADE else None for number in pair)
+    return points, distances
 
 
 def _item(value: Any) -> Measurement | None:

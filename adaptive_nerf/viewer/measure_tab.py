@@ -11,7 +11,15 @@ import viser
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame
 from adaptive_nerf.rendering.types import Quality
 from adaptive_nerf.viewer import kept_measurements
-from adaptive_nerf.viewer.measurements import Enu, Measurement, Measurements, measurement_words, to_csv, to_geojson
+from adaptive_nerf.viewer.measurements import (
+    Enu,
+    Measurement,
+    Measurements,
+    heights_are,
+    measurement_words,
+    to_csv,
+    to_geojson,
+)
 from adaptive_nerf.viewer.picking import Picked
 from adaptive_nerf.viewer.plain_words import escaped, length
 from adaptive_nerf.viewer.screen import Screen
@@ -43,6 +51,7 @@ class MeasureTab:
         tool = gui.add_button_group("Click for", tuple(Tool))
         tool.on_click(lambda _: self._choose(Tool(tool.value)))
         self._told = gui.add_markdown("")
+        gui.add_markdown(f"Heights are {heights_are(frame)}.")
         self._list = gui.add_folder("Measured")
         with gui.add_folder("Download", expand_by_default=True):
             formats = gui.add_button_group("As", ("GeoJSON", "CSV"), hint="GeoJSON for maps, CSV for spreadsheets.")
@@ -197,4 +206,4 @@ def _fineness(item: Measurement, screen: Screen) -> str:
     frame = screen.frame
     coarse = frame is not None and frame.quality is not Quality.FULL
     told = f"One pixel of the picture is {length(item.grain_m)} there."
-    return told + (" The picture was still coarse: click again when it is sharp." if coarse else "")
+    return told + (" The picture was still coarse: click again when it is finished." if coarse else "")

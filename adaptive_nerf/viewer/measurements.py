@@ -11,7 +11,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,12 @@ from adaptive_nerf.viewer.plain_words import length, one_line
 Enu = tuple[float, float, float]
 LONGEST_NAME, MOST_KEPT = 60, 500
 LOCAL_NOTE = "local metres east, north, up of the scene's own origin; not latitude and longitude"
+LOCAL_ZERO = "metres above the origin of the survey's own coordinates, which need not lie on the ground"
+WGS84_ZERO = "metres above the WGS84 ellipsoid, as GPS tells them; not above the sea"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute what follows
-COLUMNS = ("name", "kind", "latitude_deg", "longitude_deg", "height_m", "east_m", "north_m", "up_m", "to_latitude_deg",
-           "to_longitude_deg", "to_height_m", "to_east_m", "to_north_m", "to_up_m", "distance_m", "horizontal_m",
-           "height_difference_m", "picture_grain_m")
+COLUMNS = ("name", "kind", "latitude_deg", "longitude_deg", "ellipsoidal_height_m", "east_m", "north_m", "up_m",
+           "to_latitude_deg", "to_longitude_deg", "to_ellipsoidal_height_m", "to_east_m", "to_north_m", "to_up_m",
+           "distance_m", "horizontal_m", "height_difference_m", "picture_grain_m", "heights_are", "up_m_is")
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,20 @@ class Measurement:
 @dataclass(frozen=True)
 class Measurements:
     items: tuple[Measurement, ...] = ()
-    made: int = field(default=0)  # so that no name comes twice
+    points_made: int = 0  # so that no name comes twice
+    distances_made: int = 0
 
     def with_point(self, enu_m: Enu, grain_m: float) -> Measurements:
-        return self._with(Measurement(f"Point {self.made + 1}", enu_m, None, grain_m))
+        number = self.points_made + 1
+        return replace(self._with(Measurement(f"Point {number}", enu_m, None, grain_m)), points_made=number)
 
     def with_distance(self, start_enu_m: Enu, end_enu_m: Enu, grain_m: float) -> Measurements:
-        return self._with(Measurement(f"Distance {self.made + 1}", start_enu_m, end_enu_m, grain_m))
+        number = self.distances_made + 1
+        return replace(self._with(Measurement(f"Distance {number}", start_enu_m, end_enu_m, grain_m)),
+                       distances_made=number)
 
     def _with(self, item: Measurement) -> Measurements:
-        return Measurements((*self.items, item)[-MOST_KEPT:], self.made + 1)
+        return replace(self, items=(*self.items, item)[-MOST_KEPT:])
 
     def renamed(self, index: int, name: str) -> Measurements:
         name = one_line(name, LONGEST_NAME)
@@ -76,7 +82,19 @@ def position_words(enu_m: Enu, frame: SceneFrame) -> str:
         east, north, up = enu_m
         return f"{east:.2f} m east, {north:.2f} m north, {up:.2f} m up (local)"
     lat_deg, lon_deg, height_m = _geodetic(enu_m, frame)
-    return f"{lat_deg:.7f}°, {lon_deg:.7f}°, height {height_m:.2f} m"
+    return f"{lat_deg:.7f}°, {lon_deg:.7f}°, {height_m:.2f} m above the ellipsoid"
+
+
+def heights_are(frame: SceneFrame) -> str:
+    """What a height counts from."""
+    return WGS84_ZERO if frame.is_georeferenced else LOCAL_ZERO
+
+
+def up_is(frame: SceneFrame) -> str:
+    """What the third local coordinate counts from."""
+    if frame.enu_reference is None:
+        return LOCAL_ZERO
+    return f"metres above the scene's reference point, itself {frame.enu_reference[2]:.3f} m above the WGS84 ellipsoid"
 
 
 def measurement_words(item: Measurement, frame: SceneFrame) -> str:
@@ -88,7 +106,7 @@ def measurement_words(item: Measurement, frame: SceneFrame) -> str:
 
 def to_geojson(items: tuple[Measurement, ...], frame: SceneFrame) -> str:
     """Longitude, latitude, height, as GeoJSON has it; local metres, named as such, where there is no geo-reference."""
-    collection: dict[str, Any] = {"type": "FeatureCollection"}
+    collection: dict[str, Any] = {"type": "FeatureCollection", "heights_are": heights_are(frame)}
     if not frame.is_georeferenced:
         collection["coordinate_system"] = LOCAL_NOTE
     collection["features"] = [_feature(item, frame) for item in items]
@@ -96,7 +114,8 @@ def to_geojson(items: tuple[Measurement, ...], frame: SceneFrame) -> str:
 
 
 def _feature(item: Measurement, frame: SceneFrame) -> dict[str, Any]:
-    properties: dict[str, Any] = {"name": item.name, "kind": item.kind, "picture_grain_m": round(item.grain_m, 3)}
+    properties: dict[str, Any] = {"name": item.name, "kind": item.kind, "picture_grain_m": round(item.grain_m, 3),
+                                  "heights_are": heights_are(frame)}
     ends = [_coordinates(end, frame) for end in (item.start_enu_m, item.end_enu_m) if end is not None]
     if item.end_enu_m is not None:
         properties |= dict(zip(("distance_m", "horizontal_m", "height_difference_m"),
@@ -114,7 +133,8 @@ def to_csv(items: tuple[Measurement, ...], frame: SceneFrame) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for item in items:
-        writer.writerow([_harmless(item.name), item.kind, *_row(item, frame), f"{item.grain_m:.3f}"])
+        writer.writerow([_harmless(item.name), item.kind, *_row(item, frame), f"{item.grain_m:.3f}",
+                         heights_are(frame), up_is(frame)])
     return text.getvalue()
 
 

@@ -13,6 +13,7 @@ from adaptive_nerf.viewer.viewpoints import View, start_view
 
 ABOVE_LOWEST = 0.08  # of the height flown: so high over the lowest point the drawings lie, clear of most ground
 ASIDE = 0.06  # of the width: so far outside of what was photographed
+LEAST_STEEPNESS = 0.5  # down for one along: what flatter photos look at is no place but a stretch
 STRAIGHT_DOWN_RAD = 1e-3  # off the vertical, so that north stays at the top
 
 
@@ -45,11 +46,23 @@ class Overview:
 
 
 def overview_of(scene: Scene) -> Overview:
-    positions = np.stack([photo.c2w_scene[:, 3] for photo in scene.photos])
-    positions = scene.frame.convert(FrameName.SCENE, FrameName.VIEWER).points(positions)
+    cameras = np.stack([photo.c2w_scene for photo in scene.photos])  # [n, 3, 4]
+    to_viewer = scene.frame.convert(FrameName.SCENE, FrameName.VIEWER)
+    positions, ahead = (to_viewer.points(points) for points in (cameras[..., 3], cameras[..., 3] - cameras[..., 2]))
     lowest_m = scene.frame.altitude_range_enu_m[0]
     ground = float(scene.frame.convert(FrameName.ENU, FrameName.VIEWER).points(np.array([0.0, 0.0, lowest_m]))[2])
     low, high = positions.min(0), positions.max(0)
     low[2] = min(ground, low[2])
     least = np.array([1.0, 1.0, 1.0])
-    return Overview(low, np.maximum(high, low + least), start_view(positions, low[2]))
+    places = looked_at(positions, ahead - positions, low[2])
+    return Overview(low, np.maximum(high, low + least), start_view(places, low[2]))
+
+
+def looked_at(positions: Array, ahead: Array, ground_up: float) -> Array:
+    """Where photos look on the ground, by their positions and directions [n, 3]; for one that looks far away or up,
+    what is below it. [n, 2]"""
+    height = positions[:, 2] - ground_up
+    steepness = -ahead[:, 2] / np.maximum(np.linalg.norm(ahead[:, :2], axis=1), 1e-9)  # down for one along
+    steep = steepness > LEAST_STEEPNESS
+    reach = np.where(steep, height / np.where(steep, -ahead[:, 2], 1.0), 0.0)
+    return positions[:, :2] + ahead[:, :2] * reach[:, None]

@@ -24,10 +24,11 @@ from adaptive_nerf.viewer.kept_view import KeptView
 from adaptive_nerf.viewer.legends import legend_html
 from adaptive_nerf.viewer.markup import block
 from adaptive_nerf.viewer.measure_tab import MeasureTab
+from adaptive_nerf.viewer.model_choice import ModelChoice
 from adaptive_nerf.viewer.overlays import Layer, Overlays
 from adaptive_nerf.viewer.overview import overview_of
 from adaptive_nerf.viewer.photo_panel import PhotoPanel
-from adaptive_nerf.viewer.picture_source import PictureSource
+from adaptive_nerf.viewer.picture_source import NOW, PictureSource
 from adaptive_nerf.viewer.pilot import Pilot
 from adaptive_nerf.viewer.screen import Screen
 from adaptive_nerf.viewer.session_state import SessionState
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 class Page:
     def __init__(self, client: viser.ClientHandle, session: SessionState, who: str, address: str):
-        """`who`: what this person is called here. `address`: of the page, without its token, for links."""
+        """`who`: what this person is called here. `address`: the page's, as their browser has it, without the token."""
         self._client, self._session, self._who = client, session, who
         self._backend, self._scene = session.backend, session.backend.scene
         self._wake, self._moved = threading.Event(), threading.Event()
@@ -72,13 +73,15 @@ class Page:
         self._status = gui.add_html(status_html(Situation(ModelState.LOADING)))
         tabs = gui.add_tab_group()
         with tabs.add_tab("View"):
+            self._choice = ModelChoice(gui, self._backend.states, self._pictures.look_at)
             self._view = ViewTab(gui, self._screen, self._ask_anew)
             self._view.add_ways(lambda: self._pilot.fly_to(self._overview.start),
                                 lambda: self._pilot.fly_to(self._overview.from_above()))
             self._view.add_layers(self._overlays, self._layers())
             self._view.add_fine_tuning()
         with tabs.add_tab("Compare"):
-            self._compare = CompareTab(gui, self._screen, self._backend.states, self._pictures.compare_with)
+            self._compare = CompareTab(gui, self._screen, lambda: self._choice.others, self._pictures.compare_with,
+                                       lambda: self._choice.chosen)
         with tabs.add_tab("Measure"):
             self._measure = MeasureTab(client, self._screen, scene.frame, session.job_id)
         with tabs.add_tab("Adapt"):
@@ -213,13 +216,15 @@ class Page:
         if time.monotonic() - self._tabs_at >= TABS_EVERY_S:
             self._tabs_at = time.monotonic()
             self._kept_view.keep()
-            for tab in (self._compare, self._jobs, self._session_tab):
+            for tab in (self._choice, self._compare, self._jobs, self._session_tab):
                 tab.tick()
 
     def _situation(self) -> Situation:
         model, queue = self._backend.model(), self._pictures.status()
-        frame, stale = self._screen.frame, ""
+        screen, stale = self._screen, ""
         if queue.stale and queue.ready is not None:
             stale = "view" if queue.ready.seq < queue.accepted else "model"
-        return Situation(model.state, model.words, frame.quality if frame else None, queue.took_s, queue.best, stale,
-                         queue.waited_s, model.memory_was_short, queue.error, self._screen.missing)
+        looked_at = self._choice.chosen if self._choice.chosen != NOW else ""
+        return Situation(model.state, model.words, screen.quality, queue.took_s, queue.best, stale, queue.waited_s,
+                         self._pictures.memory_was_short, queue.error, screen.waits_for_other, screen.missing,
+                         looked_at, self._compare.compared_with, model.notice)

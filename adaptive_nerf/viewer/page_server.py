@@ -57,8 +57,9 @@ class PageServer:
         with self._lock:
             self._here.add(client.client_id)
         log.info("%s opened the page", who)
+        address = self._viser.origin_of(client.client_id) or self.address
         try:
-            page = self._make_page(client, self._session, who, self.address)
+            page = self._make_page(client, self._session, who, address)
         except Exception:
             log.exception("the page of %s could not be built", who)
             return

@@ -1,12 +1,13 @@
-"""The pictures of one person: of the model, and of the state that it is compared with, each from a queue of its own."""
+"""The pictures of one person: of the model, and of the state that it is compared with, both of one view and quality."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from adaptive_nerf.common.errors import Failure
+from adaptive_nerf.common.errors import AdaptiveNerfError, Failure
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.rendering.render_queue import QueueStatus, RenderQueue, RenderRequest
 from adaptive_nerf.rendering.types import Frame, Output, Quality
@@ -14,89 +15,117 @@ from adaptive_nerf.viewer.backend import Backend, SoloRenderer
 from adaptive_nerf.viewer.screen import Screen
 
 EVERY_CHANNEL = frozenset(Output)  # so that another display mode needs no new picture
+NOW = "This page's model"  # that all people share, with what it is learning
+RENDER_ERRORS = (AdaptiveNerfError, OSError, MemoryError, RuntimeError)
+
+
+class Pair(NamedTuple):
+    """Made in one go: were each from a queue of its own, a moving camera would bring two views together, and a coarse
+    picture beside a sharp one looks like a change."""
+
+    frame: Frame
+    other: Frame | None  # what it is compared with
+
+
+@dataclass(frozen=True)
+class Wanted:
+    expert: int | None = None  # that one alone
+    shown: SoloRenderer | None = None  # None: this page's model
+    other: SoloRenderer | None = None  # the same
+    compares: bool = False
 
 
 class PictureSource:
-    """`ready` is called from a queue's thread when there is something to fetch."""
+    """`ready` is called from the queue's thread when there is something to fetch."""
 
     def __init__(self, backend: Backend, screen: Screen, ready: Callable[[], None]):
-        self._backend, self._screen, self._ready = backend, screen, ready
-        self._lock = threading.Lock()  # of the other queue
-        self._solos = Solos()
-        self._queue = RenderQueue(self._render, ready)
-        self._other: RenderQueue | None = None
+        self._backend, self._screen = backend, screen
+        self._lock = threading.Lock()  # of what is wanted
+        self._wanted = Wanted()
         self._request: RenderRequest | None = None
-        self._closed = False
+        self._of_model, self._of_other = Remembered(), Remembered()
+        self._queue: RenderQueue[Pair] = RenderQueue(self._render, ready)
 
-    def _render(self, request: RenderRequest, quality: Quality, cancelled: Callable[[], bool]) -> Frame:
-        renderer = self._backend.model().renderer
-        if renderer is None:
+    def _render(self, request: RenderRequest, quality: Quality, cancelled: Callable[[], bool]) -> Pair:
+        now, wanted = self._backend.model().renderer, request.settings
+        if now is None or not isinstance(wanted, Wanted):
             raise Failure("the model has gone")
-        seen = self._solos.of(renderer, request.settings)
-        return seen.render(request.camera, request.outputs, quality, cancelled)
+        frame = self._of_model.frame(wanted.shown or now, wanted.expert, request, quality, cancelled)
+        if not wanted.compares:
+            return Pair(frame, None)
+        try:
+            return Pair(frame, self._of_other.frame(wanted.other or now, wanted.expert, request, quality, cancelled))
+        except RENDER_ERRORS as error:
+            raise Failure(f"what it is compared with: {error}") from error
 
     def want(self, camera: Camera, best: Quality, expert: int | None = None) -> None:
         """`expert`: that one alone."""
-        self._request = RenderRequest(camera, EVERY_CHANNEL, best, expert)
-        self._queue.update(self._request)
         with self._lock:
-            if self._other is not None:
-                self._other.update(self._request)
+            self._wanted = replace(self._wanted, expert=expert)
+            self._request = RenderRequest(camera, EVERY_CHANNEL, best, self._wanted)
+            self._queue.update(self._request)
 
     def model_changed(self) -> None:
         self._queue.model_changed()
 
+    def look_at(self, state: str | None) -> None:
+        """None: at this page's model. May take seconds. AdaptiveNerfError where that state cannot be opened."""
+        self._want_also(shown=self._renderer_of(state))
+
     def compare_with(self, state: str | None) -> None:
-        """May take seconds. AdaptiveNerfError where that state cannot be opened."""
-        renderer = self._backend.renderer_of(state) if state is not None else None
+        """None: no comparison. As long, and the same errors."""
+        self._want_also(other=self._renderer_of(state), compares=state is not None)
+
+    def _renderer_of(self, state: str | None) -> SoloRenderer | None:
+        return None if state in (None, NOW) else self._backend.renderer_of(state)
+
+    def _want_also(self, **changes: object) -> None:
         with self._lock:
-            former, self._other = self._other, None
-        if former is not None:
-            former.close()
-        self._screen.take_other(None)
-        if renderer is None:
-            return
-        with self._lock:
-            if not self._closed:
-                self._other = RenderQueue(partial(_render_other, renderer, Solos()), self._ready)
-                if self._request is not None:
-                    self._other.update(self._request)
+            self._wanted = replace(self._wanted, **changes)  # type: ignore[arg-type]
+            if self._request is not None:
+                self._request = replace(self._request, settings=self._wanted)
+                self._queue.update(self._request)
 
     def fetch(self) -> None:
         """Hand what is ready to the screen."""
-        frame = self._queue.get()
-        if frame is not None:
-            self._screen.take(frame)
-        with self._lock:
-            other = self._other.get() if self._other is not None else None
-        if other is not None:
-            self._screen.take_other(other)
+        pair = self._queue.get()
+        if pair is not None:
+            self._screen.take(pair.frame, pair.other)
 
     def status(self) -> QueueStatus:
         return self._queue.status()
 
+    @property
+    def memory_was_short(self) -> bool:
+        """For either of the pictures."""
+        return self._of_model.memory_was_short or (self._wanted.compares and self._of_other.memory_was_short)
+
     def close(self) -> None:
-        with self._lock:
-            self._closed, other, self._other = True, self._other, None
         self._queue.close()
-        if other is not None:
-            other.close()
 
 
-class Solos:
-    """One expert alone, of the renderer that was asked last: made once for all rungs. For one thread."""
+class Remembered:
+    """Of the view that was asked for last, no picture is made twice, whatever changes beside it. For one thread."""
 
     def __init__(self) -> None:
-        self._last: tuple[SoloRenderer, Hashable, SoloRenderer] | None = None
+        self._renderer: SoloRenderer | None = None
+        self._expert: int | None = None
+        self._camera: Camera | None = None
+        self._seen: SoloRenderer | None = None  # the renderer, or one expert alone of it
+        self._frames: dict[Quality, Frame] = {}
 
-    def of(self, renderer: SoloRenderer, expert: Hashable) -> SoloRenderer:
-        if not isinstance(expert, int):
-            return renderer
-        if self._last is None or self._last[0] is not renderer or self._last[1] != expert:
-            self._last = renderer, expert, renderer.only([expert])
-        return self._last[2]
+    @property
+    def memory_was_short(self) -> bool:
+        seen = self._seen
+        return seen is not None and seen.memory_was_short
 
-
-def _render_other(renderer: SoloRenderer, solos: Solos, request: RenderRequest, quality: Quality,
-                  cancelled: Callable[[], bool]) -> Frame:
-    return solos.of(renderer, request.settings).render(request.camera, request.outputs, quality, cancelled)
+    def frame(self, renderer: SoloRenderer, expert: int | None, request: RenderRequest, quality: Quality,
+              cancelled: Callable[[], bool]) -> Frame:
+        if renderer is not self._renderer or expert != self._expert or self._seen is None:
+            self._renderer, self._expert, self._frames = renderer, expert, {}
+            self._seen = renderer if expert is None else renderer.only([expert])
+        if request.camera is not self._camera:
+            self._camera, self._frames = request.camera, {}
+        if quality not in self._frames:
+            self._frames[quality] = self._seen.render(request.camera, request.outputs, quality, cancelled)
+        return self._frames[quality]

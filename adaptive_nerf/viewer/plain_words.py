@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import string
 
-MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 LONGEST_TEXT = 200
 COMPASS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 
@@ -23,20 +22,6 @@ def one_line(text: object, most: int = LONGEST_TEXT) -> str:
 def escaped(text: object, most: int = LONGEST_TEXT) -> str:
     """As Markdown that shows exactly these characters: every ASCII punctuation mark gets its backslash."""
     return "".join(f"\\{sign}" if sign in string.punctuation else sign for sign in one_line(text, most))
-
-
-def duration(seconds: float | None) -> str:
-    """42 s, 90 s, 5 min, 2 h 05 min, 3 d 4 h: as much as a glance needs."""
-    if seconds is None or not math.isfinite(seconds):
-        return "unknown"
-    whole = max(0, round(seconds))
-    if whole < 2 * MINUTE_S:
-        return f"{whole} s"
-    if whole < HOUR_S:
-        return f"{whole // MINUTE_S} min"
-    if whole < DAY_S:
-        return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S:02d} min"
-    return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
 
 
 def length(metres: float) -> str:

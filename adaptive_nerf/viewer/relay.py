@@ -9,6 +9,8 @@ from collections.abc import Callable
 import aiohttp
 from aiohttp import web
 
+from adaptive_nerf.viewer.inner_server import ORIGIN_HEADER
+
 PLAIN_PATH = re.compile(r"/(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*(?:[A-Za-z0-9_-][A-Za-z0-9._-]*)?")
 LARGEST_MESSAGE = 64 << 20  # from a browser: a picture of its whole window is the largest
 HEARTBEAT_S, PATIENCE_S = 30.0, 20.0
@@ -53,7 +55,8 @@ class Relay:
     async def websocket(self, request: web.Request) -> web.WebSocketResponse:
         said = request.headers.get("Sec-WebSocket-Protocol", "")
         offered = [name.strip() for name in said.split(",") if name.strip()]
-        async with self._client.ws_connect(self._socket, protocols=offered, headers=self._secret, max_msg_size=0,
+        headers = {**self._secret, ORIGIN_HEADER: request.headers.get("Origin", "")}
+        async with self._client.ws_connect(self._socket, protocols=offered, headers=headers, max_msg_size=0,
                                            compress=0, timeout=aiohttp.ClientWSTimeout(ws_close=2.0)) as viser:
             browser = web.WebSocketResponse(protocols=[viser.protocol] if viser.protocol else [], timeout=2.0,
                                             heartbeat=HEARTBEAT_S, max_msg_size=LARGEST_MESSAGE, compress=False)

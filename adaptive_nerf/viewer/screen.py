@@ -9,7 +9,8 @@ from dataclasses import replace
 import viser
 
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame
-from adaptive_nerf.rendering.types import Frame
+from adaptive_nerf.rendering.types import Frame, Quality
+from adaptive_nerf.viewer.comparing import Comparison
 from adaptive_nerf.viewer.composing import Look, composed, overlay_depth
 from adaptive_nerf.viewer.display import Bytes
 from adaptive_nerf.viewer.legends import Legend
@@ -39,18 +40,25 @@ class Screen:
         return self._frame
 
     @property
+    def quality(self) -> Quality | None:
+        """Of what stands in the window; None: there is none yet."""
+        frame = self._frame
+        return frame.quality if frame is not None else None
+
+    @property
+    def waits_for_other(self) -> bool:
+        """What it is compared with is not there yet."""
+        with self._lock:
+            return self._look.comparison is not Comparison.OFF and self._frame is not None and self._other is None
+
+    @property
     def look(self) -> Look:
         return self._look
 
-    def take(self, frame: Frame) -> None:
+    def take(self, frame: Frame, other: Frame | None = None) -> None:
+        """`other`: what it is compared with, of the same view."""
         with self._lock:
-            self._frame, self._dirty = frame, True
-        self._changed()
-
-    def take_other(self, frame: Frame | None) -> None:
-        """What it is compared with."""
-        with self._lock:
-            self._other, self._dirty = frame, True
+            self._frame, self._other, self._dirty = frame, other, True
         self._changed()
 
     def set_look(self, **changes: object) -> None:
@@ -86,5 +94,6 @@ class Screen:
 
     def picture(self) -> Bytes | None:
         """As it stands in the window, without the overlays. [h, w, 3]"""
-        frame, other, look = self._frame, self._other, self._look
+        with self._lock:
+            frame, other, look = self._frame, self._other, self._look
         return composed(frame, other, look, self._scene_frame, self.n_experts).rgb if frame is not None else None

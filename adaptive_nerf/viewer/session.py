@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.common.run_progress import Result, Run, StopRequested
 from adaptive_nerf.jobs.spec import View
 from adaptive_nerf.pipelines.opening import scene_of, set_up_arithmetic
@@ -18,7 +19,6 @@ from adaptive_nerf.viewer.jobs_feed import JobsFeed
 from adaptive_nerf.viewer.listening import EVERYWHERE, listen
 from adaptive_nerf.viewer.page import Page
 from adaptive_nerf.viewer.page_server import PageServer
-from adaptive_nerf.viewer.plain_words import duration
 from adaptive_nerf.viewer.session_state import SessionState
 from adaptive_nerf.viewer.session_words import due_warning
 from adaptive_nerf.viewer.shared_adaptation import SharedAdaptation

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import viser
 
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.common.errors import AdaptiveNerfError
+from adaptive_nerf.viewer.adapt_tab import SAVE_HINT
 from adaptive_nerf.viewer.backend import AdaptationStatus
 from adaptive_nerf.viewer.markup import Light, block, dot, safe
-from adaptive_nerf.viewer.plain_words import duration
 from adaptive_nerf.viewer.session_state import SessionState
 from adaptive_nerf.viewer.session_words import due_warning, session_html
 
@@ -18,7 +19,7 @@ class SessionTab:
         self._warned: frozenset[float] = frozenset()
         gui = client.gui
         self._facts = gui.add_html("")
-        gui.add_button("Save a checkpoint", hint="Writes the model as you see it into the job's folder.").on_click(
+        gui.add_button("Save a checkpoint", hint=SAVE_HINT).on_click(
             lambda _: self._save())
         self._saved = gui.add_html("")
         gui.add_button("End this page for everybody", color="red").on_click(lambda _: self._ask())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.viewer.markup import Light, block, dot, safe
-from adaptive_nerf.viewer.plain_words import counted, duration
+from adaptive_nerf.viewer.plain_words import counted
 
 WARN_AT_S = (600.0, 300.0, 60.0)
 

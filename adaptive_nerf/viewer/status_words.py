@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from adaptive_nerf.common.durations import duration
 from adaptive_nerf.rendering.types import Quality
 from adaptive_nerf.viewer.markup import Light, block, dot, safe
-from adaptive_nerf.viewer.plain_words import duration
 
 
 class ModelState(StrEnum):
@@ -28,11 +28,16 @@ class Situation:
     waited_s: float = 0.0  # since a newer one was asked for
     memory_was_short: bool = False
     failure: str = ""  # why the last picture could not be made; foreign text
+    waits_for_other: bool = False  # one compares, and the other picture is not there yet
     missing: str = ""  # what this picture cannot show
+    looked_at: str = ""  # another state of the model than the page's
+    compared_with: str = ""  # what stands beside it
+    notice: str = ""  # about the model; foreign text
 
 
-RUNG_WORDS = {Quality.DRAFT: "coarse picture", Quality.FAST: "medium picture", Quality.FULL: "sharp picture"}
-SLOW_S = 1.0
+# Of the picture alone: a model that has learned little is blurred in the finest picture of it, too.
+RUNG_WORDS = {Quality.DRAFT: "coarse picture", Quality.FAST: "medium picture", Quality.FULL: "finished picture"}
+SLOW_S, LEAST_TOLD_S = 1.0, 0.1
 
 
 def status_html(now: Situation) -> str:
@@ -57,20 +62,30 @@ def _main_line(now: Situation) -> str:
 def _picture_line(now: Situation) -> str:
     if now.quality is None:
         return _line(Light.CARE, "Making the first picture…")
+    if now.waits_for_other:
+        return _line(Light.CARE, "Waiting for the other picture", "to compare with; you see the model alone")
     if now.stale:
         late = f", {duration(now.waited_s)} late" if now.waited_s >= SLOW_S else ""
         return _line(Light.CARE, "Catching up:", f"this picture is of an earlier {now.stale}{late}")
     if now.quality < now.last_rung:
-        return _line(Light.CARE, "Getting sharper…", f"{RUNG_WORDS[now.quality]}{_took(now)}")
+        return _line(Light.CARE, "Getting finer…", f"{RUNG_WORDS[now.quality]}{_took(now)}")
     return _line(Light.GOOD, RUNG_WORDS[now.quality].capitalize(), _took(now).removeprefix(", "))
 
 
 def _took(now: Situation) -> str:
-    return "" if now.took_s is None else f", made in {now.took_s:.1f} s"
+    if now.took_s is None:
+        return ""
+    return f", made in {now.took_s:.1f} s" if now.took_s >= LEAST_TOLD_S else f", made in less than {LEAST_TOLD_S:g} s"
 
 
 def _notes(now: Situation) -> list[str]:
     notes = []
+    if now.looked_at:
+        notes.append(_line(Light.BUSY, "You look at:", f"{safe(now.looked_at)}; not this page's model"))
+    if now.compared_with:
+        notes.append(_line(Light.BUSY, "Compared with:", f"{safe(now.compared_with)} (tab Compare)"))
+    if now.notice:
+        notes.append(_line(Light.CARE, "", safe(now.notice, 300)))
     if now.memory_was_short:
         notes.append(_line(Light.CARE, "Slower,", "because memory ran out"))
     if now.missing:

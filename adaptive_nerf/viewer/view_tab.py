@@ -38,7 +38,8 @@ class ViewTab:
         self._expert.on_update(lambda _: self._show_expert(_expert_number(self._expert.value)))
         wish = gui.add_dropdown("Quality", [wish.value for wish in Wish], initial_value=Wish.AUTO.value,
                                 hint="Automatic: coarse at once, then finer. Fast: for slow computers. "
-                                     "Best: every pixel of your window, which takes longer.")
+                                     "Best: every pixel of your window, which takes longer. None shows more than "
+                                     "the model has learned.")
         wish.on_update(lambda _: self._wish_for(Wish(wish.value)))
         self._boxes: dict[Layer, viser.GuiCheckboxHandle] = {}
 

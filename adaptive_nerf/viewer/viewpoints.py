@@ -18,6 +18,9 @@ from adaptive_nerf.geometry.frames import RUB_FROM_RDF, FrameName, SceneFrame
 from adaptive_nerf.geometry.types import Array
 
 START_FIELD_OF_VIEW_DEG, START_DIP_DEG = 50.0, 48.0
+START_ROOM = 1.1  # around it
+BESIDE_THE_PANEL = 0.3  # of half the window's height
+MOST_PLACES_PERCENT = (5, 95)
 UP = (0.0, 0.0, 1.0)
 LONGEST_LINK, FARTHEST_PLACE_UNITS = 2000, 10_000.0
 START_FARTHEST_UNITS = 104.0  # the browser's depth ends at 167 units: overlays beyond it are hidden
@@ -65,13 +68,15 @@ def picture_size(aspect: float, pixels: int) -> tuple[int, int]:
     return max(2, 2 * round(width / 2)), max(2, 2 * round(width / aspect / 2))
 
 
-def start_view(photo_positions: Array, ground_up: float) -> View:
-    """From the south, looking down over all that was photographed. Positions [n, 3] and heights in viewer units."""
+def start_view(places: Array, ground_up: float) -> View:
+    """From the south, looking down over where most photos look, which stands left of the window's middle: the panel
+    hides what is right of it. Places [n, 2 or 3] on the ground and its height in viewer units."""
     fov = math.radians(START_FIELD_OF_VIEW_DEG)
-    low, high = photo_positions[:, :2].min(0), photo_positions[:, :2].max(0)
-    middle = np.array([*(low + high) / 2, ground_up])
+    low, high = np.percentile(places[:, :2], MOST_PLACES_PERCENT, axis=0)
     radius = max(float(np.linalg.norm(high - low)) / 2, 1.0)
-    distance = min(radius / math.tan(fov / 2) * 1.15, START_FARTHEST_UNITS)
+    distance = min(START_ROOM * radius / math.tan(fov / 2), START_FARTHEST_UNITS)
+    east, north = (low + high) / 2
+    middle = np.array([east + distance * math.tan(fov / 2) * BESIDE_THE_PANEL, north, ground_up])
     dip = math.radians(START_DIP_DEG)
     return View(middle + distance * np.array([0.0, -math.cos(dip), math.sin(dip)]), middle, fov)
 

@@ -165,7 +165,7 @@ def test_a_click_tells_where_that_is(looked, trained, visit):  # noqa: F811
         around = frame.depth_m[row - 1:row + 2, column - 1:column + 2]
         assert around.min() - 1 < depth_m[0] < around.max() + 1
     assert len(read_json(person.downloads("GeoJSON"))["features"]) == len(SPOTS)
-    assert person.downloads("CSV").path().read_text().count("point") == len(SPOTS)
+    assert person.downloads("CSV").path().read_text().count(",point,") == len(SPOTS)
 
 
 def test_two_people_each_have_a_view_of_their_own(looked, trained, visit):  # noqa: F811

@@ -19,7 +19,7 @@ class Person:
         self.tab, self.page = tab, tab.page
 
     def wait_until_sharp(self) -> None:
-        self.sees("Sharp picture")
+        self.sees("Finished picture")
 
     def sees(self, text: str | re.Pattern[str]) -> Locator:
         found = self.page.get_by_text(text).first

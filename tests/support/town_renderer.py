@@ -21,6 +21,8 @@ from adaptive_nerf.synth.world import World
 class TownRenderer:
     """The scene has its own East, North, Up; the town has another: cameras go from one to the other by ECEF."""
 
+    memory_was_short = False
+
     def __init__(self, world: World, frame: SceneFrame, partition: Partition | None, version: str = "town"):
         self._mesh = MeshRenderer(world, local_frame(REFERENCE), version)
         self._world, self._frame, self._partition, self._version = world, frame, partition, version

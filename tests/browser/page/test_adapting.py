@@ -53,6 +53,24 @@ def test_before_and_after_stand_side_by_side_and_their_difference_lights_up(serv
     person.sees_again(after, "no comparison", slice(0, 700))
 
 
+def test_somebody_looks_at_the_model_from_before_and_compares_it_with_the_one_now(serve, visit):
+    person = visit(serve())
+    before = person.looks()
+    person.opens("Adapt")
+    person.presses("One step")
+    person.sees("Paused after step 1")
+    after = person.sees_other_than(before, "the town after the event", slice(560, 700))
+    person.opens("View")
+    person.chooses("Model", "Before the adaptation")
+    person.sees("You look at:")
+    person.sees_again(before, "the town as before", slice(560, 700))
+    person.opens("Compare")
+    person.chooses("Compare with", "This page's model")
+    person.sees("Right of it: Before the adaptation")
+    person.fills("Edge (%)", "100")
+    person.sees_again(after, "all of it as it is now", slice(560, 700))
+
+
 def test_a_checkpoint_is_saved_into_the_jobs_folder(serve, visit):
     served = serve()
     person = visit(served)

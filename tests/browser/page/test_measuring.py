@@ -38,6 +38,7 @@ def measure(person, tool, *spots):
 def test_clicked_points_have_the_coordinates_of_the_town(shared_server, visit, truth):
     person = visit(shared_server)
     person.opens("Measure")
+    person.sees("Heights are metres above the WGS84 ellipsoid")
     for number, (spot, place) in enumerate(zip(SPOTS, true_places(truth, SPOTS), strict=True), 1):
         measure(person, "Point", spot)
         told = person.sees(re.compile(rf"Point {number}: ")).inner_text()

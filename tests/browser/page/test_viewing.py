@@ -10,7 +10,7 @@ from adaptive_nerf.viewer.display import NOTHING
 from adaptive_nerf.viewer.overview import overview_of
 from adaptive_nerf.viewer.viewpoints import link_query, view_of_link
 from tests.support.browser import CANVAS, HAS_WEBGL2
-from tests.support.town_page_person import gap, patch
+from tests.support.town_page_person import Person, gap, patch
 from tests.support.town_page_truth import window_camera
 from tests.support.waiting import wait_until
 
@@ -95,6 +95,16 @@ def test_two_people_do_not_disturb_each_other(shared_server, visit):
     ben.sees("2 people")
 
 
+def test_a_link_has_the_address_that_the_browser_has(shared_server, open_tab):
+    """Not the one that the page listens on: a proxy may stand before it."""
+    person = Person(open_tab(shared_server.url.replace("127.0.0.1", "localhost"), width=1200, height=700))
+    person.wait_until_sharp()
+    person.opens("Snapshots")
+    person.presses("Make a link")
+    made = wait_until(lambda: person.field("Link").input_value(), "the link")
+    assert made.startswith(f"http://localhost:{shared_server.port}/?initialCameraPosition=")
+
+
 def test_a_link_opens_the_same_view(shared_server, visit, truth):
     view = overview_of(truth.scene).from_above()
     person = visit(shared_server, link_query(view))
@@ -102,6 +112,7 @@ def test_a_link_opens_the_same_view(shared_server, visit, truth):
     person.opens("Snapshots")
     person.presses("Make a link")
     made = wait_until(lambda: view_of_link(person.field("Link").input_value()), "the link")
+    assert person.field("Link").input_value().startswith(person.page.evaluate("location.origin") + "/?")
     assert made.position == pytest.approx(view.position, abs=0.01)
     person.opens("View")
     person.presses("Overview")

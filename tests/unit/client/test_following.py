@@ -10,7 +10,7 @@ def test_a_job_is_followed_to_its_end(capsys):
                   [event("succeeded", "SUCCEEDED", result={"metrics": {"psnr": 21.04567}}, log_dir="logs/a", code=0)])
     assert follow(stream, "a", [event("accepted", "ACCEPTED"), event("queued", "QUEUED")]) == 0
     assert capsys.readouterr().err.splitlines() == [
-        "a accepted", "a waits for its turn", "a runs on cpu-0", "a is at 3 of 12, about 1 min left",
+        "a accepted", "a waits for its turn", "a runs on cpu-0", "a is at 3 of 12, about 90 s left",
         "a is done, psnr 21.05, see logs/a"]
 
 

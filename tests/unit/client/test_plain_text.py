@@ -1,6 +1,6 @@
 import pytest
 
-from adaptive_nerf.client.plain_text import duration, error_lines, printable, printable_lines
+from adaptive_nerf.client.plain_text import error_lines, printable, printable_lines
 
 
 @pytest.mark.parametrize(("text", "shown"), [
@@ -17,13 +17,6 @@ def test_long_text_is_shortened():
 
 def test_lines_stay_lines():
     assert printable_lines("a\n\x1b[2J\n\tb") == "a\n\\x1b[2J\n        b"
-
-
-@pytest.mark.parametrize(("seconds", "shown"), [
-    (None, ""), (0, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (3599, "59 min"), (3600, "1 h 00"), (7500, "2 h 05"),
-    (90_000, "1 d 1 h")])
-def test_a_duration_is_as_exact_as_a_glance(seconds, shown):
-    assert duration(seconds) == shown
 
 
 def test_one_fault_is_one_line_and_many_have_a_line_each():

@@ -16,9 +16,9 @@ from adaptive_nerf.pipelines.pictures import (
     depth_pixels,
     depth_scale,
     error_pixels,
-    jpeg_bytes,
     photo_pixels,
     png_bytes,
+    small_jpeg,
     write_png,
 )
 
@@ -92,8 +92,8 @@ def test_labels_never_run_into_each_other_in_the_middle(width, low, span):
 
 def test_a_picture_for_the_page_is_no_wider_than_asked():
     wide = np.zeros((300, 1000, 3), np.uint8)
-    assert Image.open(io.BytesIO(jpeg_bytes(wide, 400))).size == (400, 120)
-    assert Image.open(io.BytesIO(jpeg_bytes(wide, 2000))).size == (1000, 300)
+    assert Image.open(io.BytesIO(small_jpeg(wide, 400))).size == (400, 120)
+    assert Image.open(io.BytesIO(small_jpeg(wide, 2000))).size == (1000, 300)
 
 
 def test_a_picture_is_whole_or_not_there(tmp_path, monkeypatch):

@@ -11,12 +11,12 @@ from adaptive_nerf.pipelines.curve_svg import Line, chart, ticks
 from adaptive_nerf.pipelines.eval_records import ChangeRecord
 from adaptive_nerf.pipelines.html_parts import change
 from adaptive_nerf.pipelines.metrics import PictureScore
-from adaptive_nerf.pipelines.pictures import jpeg_bytes, png_bytes
+from adaptive_nerf.pipelines.pictures import png_bytes, small_jpeg
 from adaptive_nerf.pipelines.report import Strip, report, write_report
 from tests.unit.pipelines.eval_factory import evaluation, score
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
-STRIP = Strip(png_bytes(PIXELS), jpeg_bytes(PIXELS, 8), jpeg_bytes(PIXELS, 8), png_bytes(PIXELS))
+STRIP = Strip(png_bytes(PIXELS), small_jpeg(PIXELS, 8), small_jpeg(PIXELS, 8), png_bytes(PIXELS))
 EVIL = '<script>alert(1)</script>"\'&.JPG'
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adaptive_nerf.viewer.comparing import Comparison
-from adaptive_nerf.viewer.composing import FARTHEST_UNITS, SLACK_UNITS, Look, composed, overlay_depth
+from adaptive_nerf.viewer.composing import FARTHEST_UNITS, SLACK_M, Look, composed, overlay_depth
 from adaptive_nerf.viewer.display import DisplaySettings, Mode
 
 
@@ -44,12 +44,13 @@ def test_without_another_picture_there_is_no_comparison(pair, georeferenced):
     assert (composed(pair[1], None, look, georeferenced, 1).rgb == 204).all()
 
 
-def test_overlays_are_hidden_at_the_depth_to_half_a_step_and_never_where_nothing_is(frame_of):
+@pytest.mark.parametrize("metres_per_unit", [1.6, 4.5])
+def test_overlays_are_hidden_so_many_metres_behind_and_never_where_nothing_is(frame_of, metres_per_unit):
     depth_m = np.linspace(1, 200, 24).reshape(4, 6).astype(np.float32)
     frame = frame_of(4, 6, depth_m=depth_m)
     hidden = np.zeros((4, 6), bool)
     hidden[0, 0] = True
-    units = overlay_depth(frame, hidden, 1.6)
+    units = overlay_depth(frame, hidden, metres_per_unit)
     assert units[0, 0] == pytest.approx(FARTHEST_UNITS, abs=2e-3)
-    assert units[1:] == pytest.approx(depth_m[1:] / 1.6 + SLACK_UNITS, abs=2e-3)
+    assert units[1:] == pytest.approx((depth_m[1:] + SLACK_M) / metres_per_unit, abs=2e-3)
     assert ((units * 100_000).astype(np.uint32) % 256 < 8).all()  # the last byte stays the same: the file is small

@@ -123,6 +123,32 @@ def test_it_waits_for_a_job_that_has_not_begun_and_takes_each_newer_checkpoint(b
     assert backend.model().epoch == 2
 
 
+def test_one_that_follows_says_that_it_does_so_no_more_after_keep_and_goes_on_after_undo(backend_of, root, monkeypatch):
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.FOLLOW_EVERY_S", 0.02)
+    store, hidden = root / "logs/trained/checkpoints", root / "hidden"
+    (store / LAST).rename(hidden)
+    backend = ready(backend_of(follow=True))
+    assert backend.model().notice == ""
+    live = backend.begin_adaptation(FLIGHT)
+    live.step()
+    assert backend.model().notice == ""
+    hidden.rename(store / LAST)
+    wait_until(lambda: f"{LAST} is there. It is taken after Reset" in backend.model().notice, "the newer one is told")
+    live.keep()
+    assert f"newer checkpoints of trained are not taken. {LAST} is there. Undo keep" in backend.model().notice
+    backend.undo()
+    wait_until(lambda: backend.model().version.startswith(LAST), "it follows again")
+    assert backend.model().notice == ""
+
+
+@pytest.mark.parametrize(("path", "words"), [("", "names no training to wait for"), ("/etc", "outside of what"),
+                                             ("later", "waiting for a checkpoint of later")])
+def test_one_that_waits_says_for_what(backend_of, path, words, caplog):
+    caplog.set_level("INFO")
+    assert words in backend_of(follow=True, checkpoint_path=path).model().words
+    assert words in caplog.text
+
+
 def test_a_flight_is_absorbed_step_by_step_and_reset(backend_of):
     backend = ready(backend_of())
     before = picture(backend.model().renderer, backend)

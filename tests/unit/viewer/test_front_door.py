@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import socket
 import threading
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -181,6 +182,18 @@ def test_websockets_need_the_key_and_our_own_page(house, cookie, origin, status)
     with pytest.raises(InvalidStatus) as refusal:
         house.websocket(cookie, origin=origin)
     assert refusal.value.response.status_code == status
+
+
+def test_it_is_known_under_which_address_a_browser_has_the_page(house):
+    """A proxy with a certificate stands before it: the Host header is as it came."""
+    way = socket.create_connection(("127.0.0.1", house.port))
+    with connect("ws://localhost/", sock=way, additional_headers={"Cookie": house.cookie}, subprotocols=[PROTOCOL],
+                 max_size=None, origin="https://localhost") as browser:
+        browser.send(camera_message())
+        client, = wait_until(house.viser.get_clients, "the browser")
+        assert house.viser.origin_of(client) == "https://localhost"
+    wait_until(lambda: not house.viser.get_clients(), "it has gone")
+    assert house.viser.origin_of(client) == ""
 
 
 def test_two_people_reach_viser_and_it_reaches_each_of_them(house):

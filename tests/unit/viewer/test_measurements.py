@@ -35,7 +35,8 @@ def test_a_distance_is_told_in_space_on_the_map_and_in_height(two):
 
 def test_names_are_given_changed_and_never_twice(two):
     renamed = two.renamed(0, "  broken\nroof ").without(1).with_point((0.0, 0.0, 0.0), 0)
-    assert [item.name for item in renamed.items] == ["broken roof", "Point 3"]
+    assert [item.name for item in renamed.items] == ["broken roof", "Point 2"]
+    assert [item.name for item in two.without(0).with_point((0.0, 0.0, 0.0), 0).items] == ["Distance 1", "Point 2"]
     assert two.renamed(0, " \n") == two
     assert two.renamed(7, "x") == two
 
@@ -55,6 +56,18 @@ def test_without_a_geo_reference_metres_are_called_local_metres(two, local):
     assert told["features"][0]["geometry"]["coordinates"] == [1, 2, 3]
     assert rows(to_csv(two.items, local))[0]["latitude_deg"] == ""
     assert "local" in position_words((1.0, 2.0, 3.0), local)
+
+
+def test_every_height_says_what_it_counts_from(two, georeferenced, local):
+    """A person who reads 185 m on a map of heights above the sea is wrong by tens of metres."""
+    assert position_words((0.0, 0.0, 0.0), georeferenced).endswith("180.00 m above the ellipsoid")
+    for frame, zero in ((georeferenced, "WGS84 ellipsoid"), (local, "survey's own coordinates")):
+        told = json.loads(to_geojson(two.items, frame))
+        assert all(zero in one["heights_are"] for one in (told, *(part["properties"] for part in told["features"])))
+        assert all(zero in row["heights_are"] for row in rows(to_csv(two.items, frame)))
+    row = rows(to_csv(two.items, georeferenced))[0]
+    assert "reference point, itself 180.000 m" in row["up_m_is"]
+    assert float(row["ellipsoidal_height_m"]) == pytest.approx(180 + float(row["up_m"]), abs=1e-3)
 
 
 def test_csv_has_degrees_and_metres_of_both_ends(two, georeferenced):
@@ -84,6 +97,11 @@ def test_words_have_units(two, georeferenced):
 
 def test_what_the_browser_kept_is_read_back(two):
     assert from_text(as_text(two)) == two
+
+
+def test_what_an_older_page_counted_together_gives_no_name_twice(two):
+    older = as_text(two).replace('"made": [1, 1]', '"made": 2')
+    assert from_text(older).with_point((0.0, 0.0, 0.0), 0).items[-1].name == "Point 3"
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "[" * 10**5, '{"format_version": 2, "items": []}',

@@ -3,7 +3,7 @@ import pytest
 
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.geometry.frames import FrameName
-from adaptive_nerf.viewer.overview import overview_of
+from adaptive_nerf.viewer.overview import looked_at, overview_of
 from adaptive_nerf.viewer.photo_panel import photo_words, small_picture
 from tests.unit.data.scene_factory import FRAME, write_scene
 
@@ -20,6 +20,12 @@ def test_the_overview_spans_ground_and_cameras(scene):
     assert overview.high[2] == pytest.approx(to_viewer.points(np.array([0, 0, 50.0]))[2])
     assert overview.flown_units * FRAME.units_to_metres(FrameName.VIEWER) == pytest.approx(60)
     assert overview.low[2] < overview.corner[2] < overview.high[2]
+
+
+def test_photos_look_at_places_on_the_ground_and_flat_ones_at_what_is_below_them():
+    positions = np.array([[0.0, 0, 10], [5, 5, 10], [7, 7, 10]])
+    ahead = np.array([[1.0, 0, -1], [0, 0, -1], [1, 0, -0.1]])
+    assert looked_at(positions, ahead, 0.0).tolist() == [[10, 0], [5, 5], [7, 7]]
 
 
 def test_from_above_one_looks_down_at_the_same_place_with_north_at_the_top(scene):

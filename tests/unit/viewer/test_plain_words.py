@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from viser._gui_handles import _parse_markdown
 
-from adaptive_nerf.viewer.plain_words import duration, escaped, heading_name, length, one_line
+from adaptive_nerf.viewer.plain_words import escaped, heading_name, length, one_line
 
 NASTY = ("<img src=x onerror=alert(1)>", "![x](/etc/passwd)", "[a](javascript:alert(1))", "www.example.com",
          "# big\n\n- list", "`code` **bold** _x_", "https://example.com", "&lt;b&gt;", "| a | b |")
@@ -29,12 +29,6 @@ def test_one_line_is_one_printable_line(text):
     line = one_line(text, 40)
     assert len(line) <= 40
     assert line.isprintable()
-
-
-@pytest.mark.parametrize(("seconds", "told"), [(42.2, "42 s"), (300, "5 min"), (7500, "2 h 05 min"),
-                                               (90000, "1 d 1 h"), (None, "unknown"), (float("nan"), "unknown")])
-def test_durations_are_told_as_a_glance_needs(seconds, told):
-    assert duration(seconds) == told
 
 
 @pytest.mark.parametrize(("metres", "told"), [(0.042, "4 cm"), (0.996, "1.00 m"), (3.417, "3.42 m"), (128.4, "128 m"),

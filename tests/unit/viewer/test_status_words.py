@@ -13,18 +13,23 @@ GOOD = Situation(ModelState.READY, quality=Quality.FULL, took_s=0.84)
     (Situation(ModelState.LOADING, "step 200"), "Loading the model</b> step 200"),
     (Situation(ModelState.FAILED, "no such file"), "could not be opened:</b> no such file"),
     (Situation(ModelState.READY), "Making the first picture"),
-    (GOOD, "<b>Sharp picture</b> made in 0.8 s"),
-    (replace(GOOD, quality=Quality.DRAFT), "Getting sharper…</b> coarse picture"),
+    (GOOD, "<b>Finished picture</b> made in 0.8 s"),
+    (replace(GOOD, took_s=0.001), "made in less than 0.1 s"),
+    (replace(GOOD, quality=Quality.DRAFT), "Getting finer…</b> coarse picture"),
     (replace(GOOD, quality=Quality.FAST, last_rung=Quality.FAST), "<b>Medium picture</b>"),
     (replace(GOOD, stale="view", waited_s=4.2), "earlier view, 4 s late"),
+    (replace(GOOD, waits_for_other=True), "Waiting for the other picture</b>"),
     (replace(GOOD, memory_was_short=True), "memory ran out"),
     (replace(GOOD, failure="out of luck"), "could not be made:</b> out of luck"),
+    (replace(GOOD, looked_at="Checkpoint of step 3"), "You look at:</b> Checkpoint of step 3"),
+    (replace(GOOD, compared_with="Checkpoint of step 3"), "Compared with:</b> Checkpoint of step 3"),
+    (replace(GOOD, notice="no newer one"), "no newer one"),
     (replace(GOOD, missing="no normals"), "no normals")])
 def test_every_state_is_said(situation, told):
     assert told in status_html(situation)
 
 
-@pytest.mark.parametrize("field", ["failure", "missing"])
+@pytest.mark.parametrize("field", ["failure", "missing", "looked_at", "compared_with", "notice"])
 def test_a_reason_of_others_is_harmless(field):
     assert "<img" not in status_html(replace(GOOD, **{field: "<img src=x onerror=alert(1)>"}))
     assert "<img" not in status_html(Situation(ModelState.FAILED, "<img src=x onerror=alert(1)>"))

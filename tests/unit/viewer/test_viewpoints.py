@@ -47,16 +47,19 @@ def test_pictures_have_about_the_pixels_asked_for(aspect, pixels):
 
 
 @given(east=st.floats(1, 150), north=st.floats(1, 150))
-def test_the_first_view_has_everything_in_the_window(east, north):
-    corners = np.array([[-east, -north, 30.0], [east, -north, 30], [-east, north, 30], [east, north, 30]]) / 2
-    view = start_view(corners, ground_up=-20.0)
+def test_the_first_view_has_everything_in_the_window_left_of_the_panel(east, north):
+    """In a window of 16:10 and in all wider ones."""
+    places = np.array([[-east, -north], [east, -north], [-east, north], [east, north]]) / 2
+    view = start_view(places, ground_up=-20.0)
     pose = look_at(view.position, view.look_at, np.array([0.0, 0, 1]))
-    ground = np.array([[x, y, -20.0] for x, y, _ in corners])
+    ground = np.concatenate([places, np.full((4, 1), -20.0)], axis=1)
     local = (ground - pose[:, 3]) @ pose[:, :3]
-    reach = np.abs(local[:, :2] / -local[:, 2:]).max()
+    right, up = (local[:, :2] / -local[:, 2:] / math.tan(view.fov_rad / 2)).T  # 1: half the window's height
     assert np.linalg.norm(view.position - view.look_at) <= START_FARTHEST_UNITS + 1e-9
-    if math.hypot(east, north) < 75:
-        assert reach <= math.tan(view.fov_rad / 2)
+    assert right.mean() < 0
+    if 2 < math.hypot(east, north) < 90:
+        assert np.abs(up).max() <= 1
+        assert right.min() >= -1.6
 
 
 def test_headings_and_dips_are_those_of_a_map():
