@@ -1,8 +1,8 @@
 """The operation `train`: a joint phase over all rays, then meta-learning on top; resumed exactly where it was ended.
 
-What it leaves in the job's folder: checkpoints/ (every save_step, and whenever an evaluation is the best so far;
-`best`, `last`), tensorboard/, progress.json, result.json. Stopped, killed or out of memory: the next attempt goes on
-from `last`.
+What it leaves in the job's folder: checkpoints/ (every save_step, and in meta-learning whenever an evaluation is the
+best so far; `best`, `last`), tensorboard/, progress.json, result.json. Stopped, killed or out of memory: the next
+attempt goes on from `last`.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Training:
                 self._step(rates.scaled(schedule.factor(self.joint.step - self.began_at, self.plan.progress)))
                 if self.plan.done % spec.eval_step == 0:
                     self._evaluate()
-                if self.plan.done % spec.save_step == 0 or self._improved():
+                if self.plan.done % spec.save_step == 0 or self._is_to_be_kept():
                     self._save()
             if self.scored_at != self.joint.step:
                 self._evaluate()
@@ -183,6 +183,11 @@ class Training:
     def _score(self) -> float:
         """Of what was evaluated last: by the val photos; of a start, by how far inner steps come from it."""
         return self.latest.get(AFTER, self.latest.get("val_fitted_db", -np.inf))
+
+    def _is_to_be_kept(self) -> bool:
+        """A start that meta-learning may make worse again. A joint training improves almost each time, and saving that
+        often costs large tables a seventh of it."""
+        return not self.plan.is_joint and self._improved()
 
     def _improved(self) -> bool:
         return self.scored_at == self.joint.step and self._score() > self.best_db
