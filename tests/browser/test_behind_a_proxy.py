@@ -1,7 +1,6 @@
 """The page behind the proxies that docs/operating.md tells how to set up: its examples are run as they stand there.
 
-Where nginx or Caddy is not installed (Debian: apt-get install nginx-light caddy) they are skipped, in CI too: what an
-operator has before the page is none of ours.
+Skipped at home where nginx or Caddy is not installed (Debian: apt-get install nginx-light caddy); CI installs them.
 """
 
 import shutil
