@@ -6,6 +6,14 @@ import pytest
 from adaptive_nerf.client.interrupts import interrupt_deferred
 
 
+@pytest.fixture(autouse=True)
+def as_in_the_foreground():
+    """Who starts tests in the background has Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupted(done, error=None):
     with interrupt_deferred():
         os.kill(os.getpid(), signal.SIGINT)

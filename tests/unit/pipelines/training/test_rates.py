@@ -18,7 +18,7 @@ def rates(training_scene, tmp_path, **fields) -> Rates:
 
 
 def test_with_none_given_the_recipe_holds(training_scene, tmp_path):
-    assert rates(training_scene, tmp_path) == TRAINING == Rates(3e-2, 2e-2, 2e-2, 2e-3, 1e-3)
+    assert rates(training_scene, tmp_path) == TRAINING == Rates(3e-2, 2e-3, 2e-3, 2e-3, 1e-3)
 
 
 def test_groups_not_given_follow_from_lr(training_scene, tmp_path):
