@@ -17,7 +17,6 @@ from torch import Tensor
 from adaptive_nerf.data.ray_store import LoadedPhoto, RayBatch, RayStore
 from adaptive_nerf.engine import draws
 from adaptive_nerf.engine.engines import engine
-from adaptive_nerf.engine.optimise import Adam
 from adaptive_nerf.models.appearance import Appearance
 from adaptive_nerf.models.mixture import CHUNK_POINTS
 from adaptive_nerf.models.model import Lineage, Model
@@ -31,7 +30,6 @@ from adaptive_nerf.rendering.types import never_cancelled
 WARM_UP_STEPS, HALVED_AFTER_STEPS = 8, 48
 PULL = 4e-3  # of depths towards far at first, as in training: where a house was, there is no ghost of it in the air
 MOST_IS_KNOWN = 0.9  # share of table entries whose first gradients are told from news
-LONG_MEMORY = Adam(0.9, 0.999, 1e-15)  # which gradients are usual is not forgotten while a flight is absorbed
 ROOM_A_RAY = 48  # samples, on average
 TOUCHED_SHARE = 1e-3  # of the new photos' samples: fewer do not count as touching an expert
 PROBED_RAYS = 4096
@@ -108,7 +106,6 @@ class Adapter:
         appearance = base.appearance.with_photos(store.photo_ids)
         appearance = replace(appearance, values=self._first_guess(appearance))
         optimiser = Optimiser.of(engine(parameters.device), settings.kind, parameters, appearance.values)
-        optimiser.rule_of_tables = LONG_MEMORY
         sampling = Sampling(**base.training["sampling"])
         sampling.samples, sampling.growth = min(settings.samples, settings.rays * ROOM_A_RAY), 1
         sampling.stretch = base.field.step / sampling.finest

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from adaptive_nerf.engine.engines import Engine
-from adaptive_nerf.engine.optimise import USUAL, Adam, Moments
+from adaptive_nerf.engine.optimise import USUAL, Moments
 from adaptive_nerf.engine.table_gradients import TableGradients
 from adaptive_nerf.models.parameters import FieldParameters
 from adaptive_nerf.pipelines.rates import Rates
@@ -33,7 +33,6 @@ class Optimiser:
     moments: dict[str, Moments]
     appearance_moments: Moments
     taken: int = 0
-    rule_of_tables: Adam = USUAL
 
     @classmethod
     def of(cls, engine: Engine, kind: Kind, parameters: FieldParameters, appearance: Tensor,
@@ -65,7 +64,7 @@ class Optimiser:
             return
         if self.kind == "adamw":
             tables *= 1 - rates.to(tables.device)[:, None, None] * DECAY
-        self.engine.adam_lazy(tables, self.moments["tables"], sink, rates, self.rule_of_tables)
+        self.engine.adam_lazy(tables, self.moments["tables"], sink, rates)
 
     def _network(self, values: Tensor, moments: Moments, rate: float) -> None:
         """Row by row: a frozen expert's row stays, and a wild gradient of one expert does not shorten another's."""

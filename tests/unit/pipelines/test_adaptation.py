@@ -326,7 +326,7 @@ def test_the_numbers_that_the_recipe_chose_are_told(root, tmp_path, run_by_runne
     told, kept = (json.loads((job / name).read_text()) for name in ("result.json", "job.json"))
     assert told["effective"]["near_m"] == pytest.approx(near_m, abs=0.1)
     assert told["effective"]["far_m"] is None
-    assert told["effective"]["rates"] == {"tables": 0.01, "trunks": 0.0003, "heads": 0, "background": 0,
+    assert told["effective"]["rates"] == {"tables": 0.025, "trunks": 0.003, "heads": 0, "background": 0,
                                           "appearance": rate}
     assert kept["resolved"]["near"] == fields.get("near")
 

@@ -281,7 +281,7 @@ def test_a_loss_that_is_no_number_for_long_fails_with_the_rates(root, monkeypatc
         return type(taken)(float("nan"), float("nan"), taken.rays, taken.samples, False)
 
     monkeypatch.setattr(adapter_module.Adapter, "step", broken)
-    with pytest.raises(Failure, match=r"20 steps in a row.*tables 0\.01"):
+    with pytest.raises(Failure, match=r"20 steps in a row.*tables 0\.025"):
         evaluate(eval_run(root, "nan", batch=FLIGHT, tto=40))
 
 
