@@ -34,7 +34,7 @@ from adaptive_nerf.pipelines.scoring import picture_from, score_photos, spread
 from adaptive_nerf.pipelines.trackers import Tracker
 from adaptive_nerf.pipelines.training_plan import Plan
 from adaptive_nerf.pipelines.training_state import model_of, optimiser_files, restore
-from adaptive_nerf.pipelines.val_tasks import AFTER, ValTasks
+from adaptive_nerf.pipelines.val_tasks import ValTasks
 
 TELL_EVERY = 10  # steps
 
@@ -181,8 +181,9 @@ class Training:
         self._tell(self.latest)
 
     def _score(self) -> float:
-        """Of what was evaluated last: by the val photos; of a start, by how far inner steps come from it."""
-        return self.latest.get(AFTER, self.latest.get("val_fitted_db", -np.inf))
+        """Of what was evaluated last, by the val photos. How far inner steps come is told, but does not choose: on a few
+        rays of few tasks an early, blurred state can look best."""
+        return self.latest.get("val_fitted_db", -np.inf)
 
     def _is_to_be_kept(self) -> bool:
         """A start that meta-learning may make worse again. A joint training improves almost each time, and saving that
