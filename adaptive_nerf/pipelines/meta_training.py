@@ -181,8 +181,8 @@ class Training:
         self._tell(self.latest)
 
     def _score(self) -> float:
-        """Of what was evaluated last, by the val photos. How far inner steps come is told, but does not choose: on a few
-        rays of few tasks an early, blurred state can look best."""
+        """Of what was evaluated last, by the val photos. How far inner steps come is told, but does not choose: on
+        few rays of few tasks an early, blurred state can look best."""
         return self.latest.get("val_fitted_db", -np.inf)
 
     def _is_to_be_kept(self) -> bool:
