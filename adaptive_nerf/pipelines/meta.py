@@ -186,9 +186,9 @@ def _score(joint: Joint, adapted: Field, query: RayBatch, gathered: Tensor, sett
 
 @torch.no_grad()
 def query_loss(joint: Joint, field: Field, query: RayBatch) -> float:
-    """Nothing is learned from it."""
+    """Nothing is learned from it: what is seen through holes counts as pictures show it, not as the guard punishes."""
     rays, samples = _marched(joint, query)
-    return float(_loss(joint, field, (rays, samples, field.encode(samples)), query))
+    return float(_loss(joint, field, (rays, samples, field.encode(samples)), query, guarded=False))
 
 
 def _way(start: Tensor, end: Tensor, settings: MetaSettings) -> Tensor:
@@ -211,10 +211,11 @@ def _marched(joint: Joint, batch: RayBatch) -> tuple[Rays, Samples]:
 
 
 def _loss(joint: Joint, field: Field, seen: tuple[Rays, Samples, Tensor], batch: RayBatch,
-          outer: bool = False) -> Tensor:
+          outer: bool = False, guarded: bool = True) -> Tensor:
     rays, samples, features = seen
     kind, look = joint.appearance.kind, joint.appearance.values[joint.rows[batch.photos]]
     look = look if outer else look.detach()
-    found = radiance(field, rays, samples, features, codes(kind, look), joint.guard(len(batch)))
+    guard = joint.guard(len(batch)) if guarded else None
+    found = radiance(field, rays, samples, features, codes(kind, look), guard)
     error = as_taken(kind, found.colours, look) - batch.colours
     return error[~samples.dropped].square().mean()

@@ -1,10 +1,10 @@
-"""What tells which state of a training is the best: val photos, and for meta-learning tasks over them."""
+"""What tells how good a state of a training is: val photos, and for meta-learning tasks over them."""
 
 import pytest
 import torch
 
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
-from adaptive_nerf.pipelines import meta_training, val_tasks
+from adaptive_nerf.pipelines import joint, meta_training, val_tasks
 from adaptive_nerf.pipelines.val_tasks import AFTER, BEFORE
 from tests.unit.pipelines.training.test_algorithms import FULL, weights
 
@@ -45,6 +45,14 @@ def test_support_and_query_rays_are_of_different_val_photos(begun, monkeypatch):
         assert n_tasks == 1
         assert len(support) > len(query) > 0
         assert not set(support.photos.tolist()) & set(query.photos.tolist())
+
+
+def test_a_start_is_scored_as_pictures_show_it_not_as_training_punishes_holes(begun, monkeypatch):
+    begun._evaluate()
+    told = begun.latest[BEFORE]
+    monkeypatch.setattr(joint.Joint, "guard", lambda self, n_rays: None)
+    begun._evaluate()
+    assert begun.latest[BEFORE] == told
 
 
 def test_the_best_is_the_one_that_shows_the_val_photos_best_whatever_the_tasks_say(begun):
