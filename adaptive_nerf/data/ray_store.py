@@ -6,6 +6,7 @@ prepared elsewhere brings no masks of that: the borders are then found in the ph
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from adaptive_nerf.data.valid_borders import undistortion_borders
 from adaptive_nerf.geometry.cameras import Camera
 
 SMEARED_PX = 2
+SHARE_OF_GPU = 0.25  # of its free memory, for photos
 
 Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -67,6 +69,7 @@ class RayStore:
         self.photos = tuple(photos)
         sizes = [photo.valid.size for photo in photos]
         self.starts = torch.tensor(np.concatenate([[0], np.cumsum(sizes)]), dtype=torch.int64)
+        self._starts = self.starts
         self._rgb = torch.from_numpy(np.concatenate([photo.rgb.reshape(-1, 3) for photo in photos]))
         cameras = [photo.camera for photo in photos]
         self._widths = torch.tensor([camera.width for camera in cameras])
@@ -85,6 +88,15 @@ class RayStore:
         """[n_pixels] bool"""
         return torch.from_numpy(np.concatenate([loaded.valid.ravel() for loaded in self.photos]))
 
+    def on(self, device: torch.device) -> RayStore:
+        """The same, with its rays made on the device, where the photos take a small part of its memory."""
+        if device.type != "cuda" or self._rgb.nbytes > SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]:
+            return self
+        moved = copy.copy(self)
+        for name in ("_starts", "_rgb", "_widths", "_lenses", "_poses"):
+            setattr(moved, name, getattr(self, name).to(device))
+        return moved
+
     def pool(self, photos: Iterable[int], allowed: Tensor | None = None) -> Tensor:
         """Numbers of the valid pixels of some photos (places in the store), and of those only the allowed ones.
 
@@ -100,9 +112,9 @@ class RayStore:
 
     def rays(self, pixels: Tensor) -> RayBatch:
         """The rays of pixel numbers [n]."""
-        pixels = pixels.long()
-        photos = torch.searchsorted(self.starts, pixels, right=True) - 1
-        within = pixels - self.starts[photos]
+        pixels = pixels.to(self._rgb.device, torch.int64)
+        photos = torch.searchsorted(self._starts, pixels, right=True) - 1
+        within = pixels - self._starts[photos]
         width = self._widths[photos]
         row = torch.div(within, width, rounding_mode="floor")
         at = torch.stack([within - row * width, row], 1).float() + 0.5  # [n, 2]

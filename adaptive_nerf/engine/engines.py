@@ -1,4 +1,4 @@
-"""The engine of this process: `auto`, or what ADAPTIVE_NERF_ENGINE says (torch, cpu, tcnn).
+"""The engine of this process: `auto`, or what ADAPTIVE_NERF_ENGINE says (torch, cpu, triton, tcnn).
 
 Every engine is the same functions, with the same meaning; torch_reference says what each of them does.
 """
@@ -28,7 +28,7 @@ from adaptive_nerf.engine.samples import Composited, Samples
 from adaptive_nerf.engine.table_gradients import TableGradients
 
 log = logging.getLogger(__name__)
-CHOICES = ("auto", "torch", "cpu", "tcnn")
+CHOICES = ("auto", "torch", "cpu", "triton", "tcnn")
 NOT_INSTALLED = "tinycudann is not installed"
 _choosing = ForkedLock()
 
@@ -81,19 +81,20 @@ def engine(device: torch.device | str = "cpu") -> Engine:
     return CPU_HALF if found is CPU and half() and library().has_halves() else found
 
 
+def device_for(wants_gpu: bool) -> torch.device:
+    """The GPU where one is wanted, is there, and is worth it: plain torch on it is slower than our kernels on a CPU."""
+    if not wants_gpu or not torch.cuda.is_available():
+        return torch.device("cpu")
+    chosen = os.environ.get("ADAPTIVE_NERF_ENGINE", "auto") != "auto"
+    return torch.device("cuda" if chosen or engine("cuda") is not TORCH or engine("cpu") is TORCH else "cpu")
+
+
 @functools.cache
 def _engine(device: str, choice: str) -> Engine:
     if choice == "cpu" and device != "cpu":
         raise BadUsage(f"ADAPTIVE_NERF_ENGINE=cpu, but the tensors are on {device}; choose torch, or auto")
-    if choice == "tcnn" or (choice == "auto" and device == "cuda"):
-        serves, why_not = tiny_cuda_nn() if device == "cuda" else (None, f"the tensors are on {device}")
-        if serves:
-            return serves
-        if choice == "tcnn":
-            raise BadUsage("ADAPTIVE_NERF_ENGINE=tcnn needs CUDA tensors and the package tinycudann, but "
-                           f"{why_not}; choose auto")
-        if why_not != NOT_INSTALLED:
-            log.warning("%s; plain torch serves on the GPU", why_not)
+    if choice in ("triton", "tcnn") or (choice == "auto" and device == "cuda"):
+        return _on_cuda(device, choice)
     if choice == "torch" or device != "cpu":
         return TORCH
     try:
@@ -106,6 +107,50 @@ def _engine(device: str, choice: str) -> Engine:
     return CPU
 
 
+def _on_cuda(device: str, choice: str) -> Engine:
+    if device != "cuda":
+        raise BadUsage(f"ADAPTIVE_NERF_ENGINE={choice} needs CUDA tensors, but these are on {device}; choose auto")
+    if choice == "triton":
+        return _required(kernels_in_triton(), choice)
+    if choice == "tcnn":
+        return _required(tiny_cuda_nn(), choice)
+    serves, why_no_tcnn = tiny_cuda_nn()
+    if serves:
+        return serves
+    serves, why_no_kernels = kernels_in_triton()
+    lacking = [why for why in (why_no_tcnn, why_no_kernels) if why not in ("", NOT_INSTALLED)]
+    if lacking:
+        instead = "our own kernels serve" if serves else "plain torch serves on the GPU, many times slower"
+        log.warning("%s; %s", "; ".join(lacking), instead)
+    return serves or TORCH
+
+
+def _required(found: tuple[Engine | None, str], choice: str) -> Engine:
+    serves, why_not = found
+    if serves is None:
+        raise BadUsage(f"ADAPTIVE_NERF_ENGINE={choice} cannot serve: {why_not}; choose auto")
+    return serves
+
+
+@functools.cache
+def kernels_in_triton() -> tuple[Engine | None, str]:
+    """The engine, or why there is none: Triton comes with torch, but needs a GPU that it knows, and a C compiler."""
+    try:
+        why_not = importlib.import_module("adaptive_nerf.engine.gpu.trial").why_not()
+    except ImportError as error:
+        why_not = f"Triton cannot be imported ({error})"
+    if why_not:
+        return None, why_not
+    names = ("encoding", "networks", "marching", "compositing", "adam", "directions")
+    encoding, networks, marching, compositing, adam, harmonics = (
+        importlib.import_module(f"adaptive_nerf.engine.gpu.{name}") for name in names)
+    return replace(TORCH, name="triton", encode=encoding.encode, trunk=networks.trunk, colour=networks.colour,
+                   field=networks.field, march=marching.march, composite=compositing.composite,
+                   scatter=encoding.scatter, adam_lazy=adam.adam_lazy, adam_tables=adam.adam_tables,
+                   adam_dense=adam.adam_dense,
+                   spherical_harmonics=harmonics.spherical_harmonics), ""
+
+
 @functools.cache
 def tiny_cuda_nn() -> tuple[Engine | None, str]:
     """The engine, or why there is none: a package that was built for another torch is there, and cannot be imported."""
@@ -116,4 +161,4 @@ def tiny_cuda_nn() -> tuple[Engine | None, str]:
     except (ImportError, OSError, RuntimeError) as error:
         return None, f"tinycudann cannot be imported ({error})"
     module = importlib.import_module("adaptive_nerf.engine.tiny_cuda_nn")
-    return replace(TORCH, name="tcnn", encode=module.encode, trunk=module.trunk), ""
+    return replace(kernels_in_triton()[0] or TORCH, name="tcnn", encode=module.encode, trunk=module.trunk), ""

@@ -24,7 +24,7 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
     begin = torch.zeros(n_rays, dtype=torch.int64, device=enter.device) if first is None else first.long()
     shift = torch.full((n_rays,), 0.5, device=enter.device) if stepping.key is None else \
         draws.uniform(stepping.key, torch.arange(n_rays, device=enter.device))
-    point = begin[:, None] + torch.arange(_lattice(rays, regions, step), device=enter.device)  # [n_rays, K]
+    point = begin[:, None] + torch.arange(lattice(rays, regions, step), device=enter.device)  # [n_rays, K]
     t = enter[:, None] + (point + shift.double()[:, None]) * step
     places = rays.origins.double()[:, None] + t[..., None] * rays.directions.double()[:, None]
     inside = (t < leave[:, None]) & (begin >= 0)[:, None]
@@ -78,7 +78,7 @@ def occupied(places: Tensor, regions: Regions, occupancy: Occupancy) -> Tensor:
     return torch.stack(bits, -1).bool()
 
 
-def _lattice(rays: Rays, regions: Regions, step: float) -> int:
+def lattice(rays: Rays, regions: Regions, step: float) -> int:
     bounds = regions.bounds
     diagonal = math.dist(bounds[:3], bounds[3:])
     return max(1, math.ceil(min(diagonal, max(rays.far - rays.near, 0.0)) / step) + 1)

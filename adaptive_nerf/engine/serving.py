@@ -9,7 +9,7 @@ from adaptive_nerf.common.findings import Finding
 from adaptive_nerf.engine import driver
 from adaptive_nerf.engine.cpu import build
 from adaptive_nerf.engine.cpu.library import library
-from adaptive_nerf.engine.engines import engine, tiny_cuda_nn
+from adaptive_nerf.engine.engines import engine, kernels_in_triton, tiny_cuda_nn
 from adaptive_nerf.engine.threads import VARIABLE, threads
 
 
@@ -31,8 +31,9 @@ def _gpu() -> Finding:
     words = f"NVIDIA driver {version}" if version else "no NVIDIA driver"
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-        serves, why_not = tiny_cuda_nn()
-        extra = "with tinycudann" if serves else f"{why_not} (torch serves)"
+        serves, why_not = kernels_in_triton()
+        extra = "with tinycudann" if tiny_cuda_nn()[0] else \
+            "our kernels, by Triton" if serves else f"{why_not} (plain torch could serve, many times slower)"
         return Finding("GPU", "ok", f"{names}; {words}, CUDA {torch.version.cuda}, {extra}")
     if torch.version.cuda is None:
         return Finding("GPU", "missing", f"this torch is a build without CUDA; there is {words}",
@@ -59,5 +60,5 @@ def _serving(device: str) -> Finding:
     except AdaptiveNerfError as error:
         return Finding(name, "wrong", str(error), "unset ADAPTIVE_NERF_ENGINE, or choose another")
     why = "the best there is here" if choice == "auto" else f"ADAPTIVE_NERF_ENGINE={choice} says so"
-    return Finding(name, "ok" if serves != "torch" or choice == "torch" or device != "cpu" else "missing",
+    return Finding(name, "ok" if serves != "torch" or choice == "torch" else "missing",
                    f"{serves}, {why}")

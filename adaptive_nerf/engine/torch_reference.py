@@ -4,6 +4,8 @@ Nothing here waits for the device, nothing depends on how many samples are in us
 are taken to the nearest place inside (NaN to 0), and get no gradient.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -68,24 +70,27 @@ def _interpolated(flat: Tensor, first: Tensor, inside: Tensor, level: Level) -> 
     return total
 
 
+BySlot = Callable[[Tensor, Tensor, Tensor | None, Network], Tensor]
+
+
 def network(weights: Tensor, inputs: Tensor, slots: Tensor | None, shape: Network) -> Tensor:
     """A network of each row's slot. [n_slots, n_weights], [n, inputs], [n] -> [n, outputs]"""
     if len(weights) == 1:
-        return _layers(weights[0], inputs, shape)
+        return layers(weights[0], inputs, shape)
     found = torch.zeros(len(inputs), shape.outputs, dtype=inputs.dtype, device=inputs.device)
     for slot in range(len(weights)):  # every slot for every row: nothing to wait for
-        found = torch.where((slots == slot)[:, None], _layers(weights[slot], inputs, shape), found)
+        found = torch.where((slots == slot)[:, None], layers(weights[slot], inputs, shape), found)
     return found
 
 
-def _layers(weights: Tensor, values: Tensor, shape: Network) -> Tensor:
+def layers(weights: Tensor, values: Tensor, shape: Network) -> Tensor:
     *hidden, last = shape.matrices(weights)
     for matrix in hidden:
         values = torch.relu(values @ matrix.T)
     return values @ last.T
 
 
-def trunk(weights: Tensor, features: Tensor, slots: Tensor, shape: Trunk) -> Tensor:
+def trunk(weights: Tensor, features: Tensor, slots: Tensor, shape: Trunk, network: BySlot = network) -> Tensor:
     """[n_slots, n_weights], [n, levels, features], [n] -> [n, 16]: the density, then 15 features of the place"""
     raw = network(weights, features.flatten(1), slots, shape.network)
     return torch.cat([density(raw[:, :1], shape.density_bias), raw[:, 1:]], 1)
@@ -95,7 +100,8 @@ def density(raw: Tensor, bias: float) -> Tensor:
     return torch.exp((raw + bias).clamp(max=DENSEST))
 
 
-def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor | None, shape: Network) -> Tensor:
+def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor | None, shape: Network,
+           network: BySlot = network) -> Tensor:
     """The colour head once a ray: places [n, 16] (opacity, 15 features), directions [n, 16 + code] -> [n, 3]
 
     A single row of weights is shared by all slots, and then they need not be given.
@@ -104,14 +110,14 @@ def colour(weights: Tensor, place: Tensor, directions: Tensor, slots: Tensor | N
 
 
 def field(trunk_weights: Tensor, colour_weights: Tensor, features: Tensor, directions: Tensor, samples: Samples,
-          shapes: tuple[Trunk, Network]) -> Tensor:
+          shapes: tuple[Trunk, Network], network: BySlot = network) -> Tensor:
     """Density and colour of every sample -> [capacity, 4]
 
     `directions` [n_rays, 16 + code] are looked up by the ray of the sample. A single row of `colour_weights` is shared
     by all slots.
     """
     slots = samples.slots[:len(features)]
-    place = trunk(trunk_weights, features, slots, shapes[0])
+    place = trunk(trunk_weights, features, slots, shapes[0], network)
     seen = directions[samples.rays[:len(features)].long()]
     inputs = torch.cat([torch.ones_like(place[:, :1]), place[:, 1:GEOMETRY], seen], 1)
     return torch.cat([place[:, :1], torch.sigmoid(network(colour_weights, inputs, slots, shapes[1]))], 1)

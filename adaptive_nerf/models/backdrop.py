@@ -7,6 +7,7 @@ direction] -> colour.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -30,7 +31,7 @@ def behind(engine: Engine, weights: Tensor, shape: Network | None, rays: Rays, s
 
 def far_ground(rays: Rays, regions: Regions) -> Tensor:
     """Where rays meet the plane of the floor, as 16 numbers; all 0 for rays that do not go down. -> [n, 16]"""
-    low, high = (rays.origins.new_tensor(regions.bounds[part]) for part in (slice(3), slice(3, 6)))
+    low, high = _corners(regions, rays.origins.device)
     down = rays.directions[:, :1]
     t = (high[0] - rays.origins[:, :1]) / down.clamp(min=SMALLEST)
     place = rays.origins[:, 1:] + t * rays.directions[:, 1:]
@@ -57,8 +58,14 @@ def leaves_at(rays: Rays, regions: Regions) -> Tensor:
     return _walls(rays, regions).amin(1).clamp(min=0)
 
 
+@functools.lru_cache(64)
+def _corners(regions: Regions, device: torch.device) -> Tensor:
+    """Of the box around all; to bring them to a GPU takes longer than to compute with them there. -> [2, 3]"""
+    return torch.tensor(regions.bounds, device=device).view(2, 3)
+
+
 def _walls(rays: Rays, regions: Regions) -> Tensor:
     """Distances to the walls ahead. -> [n_rays, 3]"""
-    low, high = (rays.origins.new_tensor(regions.bounds[part]) for part in (slice(3), slice(3, 6)))
+    low, high = _corners(regions, rays.origins.device)
     ahead = torch.where(rays.directions > 0, high, low)
     return torch.where(rays.directions == 0, torch.inf, (ahead - rays.origins) / rays.directions)

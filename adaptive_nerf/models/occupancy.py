@@ -20,7 +20,8 @@ from adaptive_nerf.engine.samples import BLOCK, Occupancy, Regions, Samples
 THRESHOLD, START = 0.3, 0.6
 CELLS_ALONG_LONGEST_SIDE = 512
 WORD = BLOCK**3
-CELLS_AT_ONCE = 1 << 20  # whole words; what was read is still in the cache when it is written
+# Whole words; on a CPU what was read is still in the cache when it is written, on a GPU many are as soon done as few.
+CELLS_AT_ONCE, ON_A_GPU = 1 << 20, 1 << 26
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,10 @@ class OccupancyGrids:
 
         Only of some slots, where those are named: what nobody looks at would decay to nothing.
         """
+        at_once = CELLS_AT_ONCE if self.maxima.device.type == "cpu" else ON_A_GPU
         for slot in range(len(self.occupancy.blocks)) if slots is None else slots:
             first, last = self.occupancy.first_words[slot:slot + 2]
-            parts = self.maxima[first * WORD:last * WORD].split(CELLS_AT_ONCE)
+            parts = self.maxima[first * WORD:last * WORD].split(at_once)
             words = torch.cat([_above_and_faded(maxima, decay) for maxima in parts])
             self.occupancy.words[first:last] = grown(words.view(self.occupancy.blocks[slot])).flatten()
         if floor is not None:
@@ -104,11 +106,19 @@ class OccupancyGrids:
 
 def _above_and_faded(maxima: Tensor, decay: float) -> Tensor:
     """Bits of the maxima [n] above the threshold -> [n / 64] words; the maxima then decay, rounded down."""
-    if not maxima.any():
+    if maxima.device.type == "cpu" and not maxima.any():
         return torch.zeros(len(maxima) // WORD, dtype=torch.int64, device=maxima.device)
-    bits = np.packbits((maxima > int(THRESHOLD * 255)).cpu().numpy(), bitorder="little").view(np.int64)
+    above = maxima > int(THRESHOLD * 255)
     maxima.copy_(maxima.float().mul_(decay))
-    return torch.from_numpy(bits).to(maxima.device)
+    if maxima.device.type == "cpu":
+        return torch.from_numpy(np.packbits(above.numpy(), bitorder="little").view(np.int64))
+    return packed(above)
+
+
+def packed(bits: Tensor) -> Tensor:
+    """64 bits in a word, the lowest first, on any device. [n] bool -> [n / 64] int64"""
+    places = torch.arange(8, dtype=torch.uint8, device=bits.device)
+    return (bits.view(-1, 8).to(torch.uint8) << places).sum(1, dtype=torch.uint8).view(torch.int64)
 
 
 def grown(words: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def to_be_trained(model: Model, spec: Train, partition: Partition) -> Model:
         bounds = asked.field.regions.bounds
         sampling.finest = finest_step(bounds[3] - bounds[0], spec.ray_samples)
         sampling.stretch = asked.field.step / sampling.finest
-    sampling.fill_up_to(spec.samples)
+    sampling.fill_up_to(spec.samples, asked.field.parameters.device)
     sampling.most_rays = spec.rays or MOST_RAYS
     return replace(asked, training={**model.training, "sampling": sampling.to_json()})
 
@@ -57,6 +57,6 @@ def fresh_model(spec: Train, scene: Scene, partition: Partition, photo_ids: Sequ
     parameters = initial(shape, experts, spec.seed).map(lambda value: value.to(device))
     field = Field(shape, experts, regions, grids, parameters, finest * STRETCH)
     sampling = Sampling(finest, STRETCH, LONGEST_STRETCH, spec.samples, spec.rays or MOST_RAYS)
-    sampling.fill_up_to(spec.samples)
+    sampling.fill_up_to(spec.samples, device)
     return Model(field, Appearance.of(shape, photo_ids, device), scene.frame, scene_id(scene),
                  training={"sampling": sampling.to_json()})

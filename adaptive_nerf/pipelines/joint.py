@@ -62,9 +62,11 @@ class Sampling:
     def capacity(self) -> int:
         return int(self.growth * self.samples * ROOM)
 
-    def fill_up_to(self, most_samples: int) -> None:
-        self.samples = min(most_samples, SAMPLES_AT_FIRST)
-        self.growth, self.most_growth = 1, max(1, most_samples // SAMPLES_AT_FIRST)
+    def fill_up_to(self, most_samples: int, device: torch.device) -> None:
+        """At once on a GPU, which is as soon done with many as with few."""
+        at_first = SAMPLES_AT_FIRST if device.type == "cpu" else most_samples
+        self.samples = min(most_samples, at_first)
+        self.growth, self.most_growth = 1, max(1, most_samples // at_first)
 
     def saw(self, mean_samples: float, adjust: bool = True) -> None:
         self.mean_samples = mean_samples
@@ -113,6 +115,7 @@ class Joint:
         self.appearance = replace(self.appearance, values=self.appearance.values.detach().requires_grad_())
         self.rows = self.appearance.rows(self.store.photo_ids)
         device = parameters.device
+        self.store = self.store.on(device)
         self.sink = TableGradients(self.field.architecture.grid, len(parameters.tables), device)
 
     def take(self, rates: Rates) -> Taken:
@@ -125,7 +128,7 @@ class Joint:
                                                    len(self.pool))])
 
     def batch_of(self, pixels: Tensor) -> RayBatch:
-        """Photos stay in the host's memory; what is drawn of them goes to where the field is."""
+        """Photos may stay in the host's memory; what is drawn of them goes to where the field is."""
         return self.store.rays(pixels).to(self.field.parameters.device)
 
     def rays_of(self, batch: RayBatch) -> Rays:

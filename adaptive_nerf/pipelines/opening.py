@@ -21,7 +21,7 @@ from adaptive_nerf.data.partition import Partition
 from adaptive_nerf.data.photos import Photo
 from adaptive_nerf.data.ray_store import LoadedPhoto, load_photos
 from adaptive_nerf.data.scene import Scene, open_scene
-from adaptive_nerf.engine.engines import engine
+from adaptive_nerf.engine.engines import device_for, engine
 from adaptive_nerf.engine.precision import set_half
 from adaptive_nerf.jobs.spec import Adapt, Eval, Train, Video, View
 from adaptive_nerf.models import manifest
@@ -36,8 +36,8 @@ GAIN_BY_HALVES = ("cpu, halves", "tcnn")  # names of engines
 
 
 def device_of(spec: Spec) -> torch.device:
-    """The first device that the service left visible, unless the job wants none."""
-    return torch.device("cuda" if spec.gpus and torch.cuda.is_available() else "cpu")
+    """The first device that the service left visible, unless the job wants none, or the CPU is faster."""
+    return device_for(bool(spec.gpus))
 
 
 def set_up_arithmetic(run: Run[Spec] | None = None) -> None:

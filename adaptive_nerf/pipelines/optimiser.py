@@ -69,19 +69,18 @@ class Optimiser:
     def _network(self, values: Tensor, moments: Moments, rate: float) -> None:
         """Row by row: a frozen expert's row stays, and a wild gradient of one expert does not shorten another's."""
         by_slot = len(values) == len(self.active)
+        gradients = values.grad * (CLIP / values.grad.norm(dim=1, keepdim=True).clamp(min=CLIP))
         for row in range(len(values)):
             share = float(self.active[row]) if by_slot else 1.0
             if not share:
                 continue
-            gradient = values.grad[row]
-            gradient = gradient * (CLIP / gradient.norm().clamp(min=CLIP))
             if self.kind == "sgd":
-                values[row] -= rate * gradient
+                values[row] -= rate * gradients[row]
                 continue
             if self.kind == "adamw":
                 values[row] *= 1 - rate * DECAY
             one = Moments(moments.first[row], moments.second[row])
-            self.engine.adam_dense(values[row], one, gradient, (self.taken, rate))
+            self.engine.adam_dense(values[row], one, gradients[row], (self.taken, rate))
 
 
 def gradients_are_numbers(parameters: FieldParameters, appearance: Tensor) -> bool:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -109,8 +110,8 @@ def test_the_library_depends_on_its_sources(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("choice", "device", "message"), [
-    ("fast", "cpu", "choose one of auto, torch, cpu, tcnn"), ("cpu", "cuda", "choose torch, or auto"),
-    ("tcnn", "cpu", "needs CUDA tensors")])
+    ("fast", "cpu", "choose one of auto, torch, cpu, triton, tcnn"), ("cpu", "cuda", "choose torch, or auto"),
+    ("tcnn", "cpu", "needs CUDA tensors"), ("triton", "cpu", "needs CUDA tensors")])
 def test_a_choice_that_cannot_serve_is_refused(monkeypatch, choice, device, message):
     monkeypatch.setenv("ADAPTIVE_NERF_ENGINE", choice)
     with pytest.raises(BadUsage, match=message):
@@ -122,7 +123,7 @@ def test_the_choice_is_taken_from_the_environment(monkeypatch, cpu):
     assert engines.engine().name == "torch"
     monkeypatch.setenv("ADAPTIVE_NERF_ENGINE", "auto")
     assert engines.engine() == cpu
-    assert engines.engine(torch.device("cuda")).name in ("torch", "tcnn")
+    assert engines.engine(torch.device("cuda")).name in ("torch", "triton", "tcnn")
 
 
 @pytest.fixture
@@ -141,10 +142,22 @@ def test_a_tiny_cuda_nn_that_cannot_be_imported_is_told_once_and_torch_serves(mo
     monkeypatch.delenv("ADAPTIVE_NERF_ENGINE", raising=False)
     assert [engines.engine("cuda").name for _ in range(2)] == ["torch", "torch"]
     why = "tinycudann cannot be imported (libcudart.so.11 is missing)"
-    assert caplog.messages == [f"{why}; plain torch serves on the GPU"]
+    assert caplog.messages == [f"{why}; torch sees no GPU; plain torch serves on the GPU, many times slower"]
     monkeypatch.setenv("ADAPTIVE_NERF_ENGINE", "tcnn")
-    with pytest.raises(BadUsage, match=rf"but {re.escape(why)}; choose auto"):
+    with pytest.raises(BadUsage, match=rf"cannot serve: {re.escape(why)}; choose auto"):
         engines.engine("cuda")
+
+
+@pytest.mark.parametrize(("wants", "seen", "on_cuda", "choice", "taken"), [
+    (True, True, "triton", "auto", "cuda"), (False, True, "triton", "auto", "cpu"),
+    (True, False, "triton", "auto", "cpu"),
+    (True, True, "torch", "auto", "cpu"), (True, True, "torch", "torch", "cuda")])
+def test_a_gpu_is_taken_where_it_is_wanted_and_faster(monkeypatch, cpu, wants, seen, on_cuda, choice, taken):
+    serves = {"cuda": engines.TORCH if on_cuda == "torch" else replace(engines.TORCH, name=on_cuda), "cpu": cpu}
+    monkeypatch.setenv("ADAPTIVE_NERF_ENGINE", choice)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: seen)
+    monkeypatch.setattr(engines, "_engine", lambda device, _: serves[device])
+    assert engines.device_for(wants).type == taken
 
 
 def test_threads_that_ask_at_once_get_one_warning(monkeypatch, caplog, choosing_anew):
