@@ -45,6 +45,7 @@ class Engine:
     spherical_harmonics: Callable = directions.spherical_harmonics
     scatter: Callable = optimise.scatter
     adam_lazy: Callable = optimise.adam_lazy
+    descend: Callable = optimise.descend
     adam_tables: Callable = optimise.adam_tables
     adam_dense: Callable = optimise.adam_dense
     surfaces: Callable = reference_surfaces.surfaces
@@ -64,7 +65,7 @@ class Engine:
 
 TORCH = Engine("torch")
 CPU = Engine("cpu", cpu.encode, fields.trunk, fields.colour, fields.field, marching.march, compositing.composite,
-             cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.adam_tables, cpu.adam_dense,
+             cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.descend, cpu.adam_tables, cpu.adam_dense,
              compositing.surfaces, blending.blend)
 CPU_HALF = replace(CPU, name="cpu, halves", encode=partial(cpu.encode, half=True),
                    trunk=partial(fields.trunk, half=True), colour=partial(fields.colour, half=True),
@@ -146,8 +147,8 @@ def kernels_in_triton() -> tuple[Engine | None, str]:
         importlib.import_module(f"adaptive_nerf.engine.gpu.{name}") for name in names)
     return replace(TORCH, name="triton", encode=encoding.encode, trunk=networks.trunk, colour=networks.colour,
                    field=networks.field, march=marching.march, composite=compositing.composite,
-                   scatter=encoding.scatter, adam_lazy=adam.adam_lazy, adam_tables=adam.adam_tables,
-                   adam_dense=adam.adam_dense,
+                   scatter=encoding.scatter, adam_lazy=adam.adam_lazy, descend=adam.descend,
+                   adam_tables=adam.adam_tables, adam_dense=adam.adam_dense,
                    spherical_harmonics=harmonics.spherical_harmonics), ""
 
 

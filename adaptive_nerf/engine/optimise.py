@@ -63,6 +63,23 @@ def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates
     gradients.clear()
 
 
+@torch.no_grad()
+def descend(tables: Tensor, gradients: TableGradients, rates: Tensor, longest: float) -> None:
+    """A step along the gradient, for those who know how large a usual one is, and need no moments for it; uses the
+    gradients up. rates [n_slots, n_levels]; no value moves farther than `longest`."""
+    scatter(gradients)
+    descend_total(tables, gradients, rates, longest)
+
+
+@torch.no_grad()
+def descend_total(tables: Tensor, gradients: TableGradients, rates: Tensor, longest: float) -> None:
+    """Along what is added up already."""
+    for rate, level in zip(rates.to(tables.device).unbind(1), gradients.grid.layout, strict=True):
+        rows = slice(level.offset, level.offset + level.size)
+        tables[:, rows] -= (rate[:, None, None] * gradients.total[:, rows]).clamp(-longest, longest)
+    gradients.clear()
+
+
 def adam_tables(tables: Tensor, moments: Moments, gradients: TableGradients, step: tuple[int, float],
                 adam: Adam = USUAL) -> None:
     """One step for all entries, those without a gradient too, with bias correction; uses the gradients up."""

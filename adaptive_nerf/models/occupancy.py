@@ -105,20 +105,25 @@ class OccupancyGrids:
 
 
 def _above_and_faded(maxima: Tensor, decay: float) -> Tensor:
-    """Bits of the maxima [n] above the threshold -> [n / 64] words; the maxima then decay, rounded down."""
-    if maxima.device.type == "cpu" and not maxima.any():
-        return torch.zeros(len(maxima) // WORD, dtype=torch.int64, device=maxima.device)
-    above = maxima > int(THRESHOLD * 255)
-    maxima.copy_(maxima.float().mul_(decay))
-    if maxima.device.type == "cpu":
-        return torch.from_numpy(np.packbits(above.numpy(), bitorder="little").view(np.int64))
-    return packed(above)
+    """Bits of the maxima [n] above the threshold -> [n / 64] words; the maxima then decay, rounded down.
+
+    Eight cells at a time, and those alone in which something is: most of the air is empty before long.
+    """
+    live = maxima.view(torch.int64).nonzero()[:, 0]
+    eights = maxima.view(-1, 8)
+    found = torch.zeros(len(eights), dtype=torch.uint8, device=maxima.device)
+    if len(live):
+        values = eights[live]
+        found[live] = packed(values > int(THRESHOLD * 255))
+        eights[live] = (values * decay).to(torch.uint8)
+    return found.view(torch.int64)
 
 
 def packed(bits: Tensor) -> Tensor:
-    """64 bits in a word, the lowest first, on any device. [n] bool -> [n / 64] int64"""
-    places = torch.arange(8, dtype=torch.uint8, device=bits.device)
-    return (bits.view(-1, 8).to(torch.uint8) << places).sum(1, dtype=torch.uint8).view(torch.int64)
+    """The lowest bit first. [n, 8] bool -> [n] uint8"""
+    if bits.device.type == "cpu":
+        return torch.from_numpy(np.packbits(bits.numpy(), axis=1, bitorder="little")[:, 0])
+    return (bits.to(torch.uint8) << torch.arange(8, dtype=torch.uint8, device=bits.device)).sum(1, dtype=torch.uint8)
 
 
 def grown(words: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from adaptive_nerf.models.mixture import CHUNK_POINTS
 from adaptive_nerf.models.model import Lineage, Model
 from adaptive_nerf.pipelines.disagreement import FirstLook, exposure, first_looks, open_cells
 from adaptive_nerf.pipelines.joint import Joint, Sampling, Taken
+from adaptive_nerf.pipelines.news import news_pool, with_news
 from adaptive_nerf.pipelines.optimiser import Kind, Optimiser
 from adaptive_nerf.pipelines.rates import Rates
 from adaptive_nerf.pipelines.replay import replay_pool
@@ -29,7 +30,9 @@ from adaptive_nerf.rendering.types import never_cancelled
 
 WARM_UP_STEPS, HALVED_AFTER_STEPS = 8, 48
 PULL = 4e-3  # of depths towards far at first, as in training: where a house was, there is no ghost of it in the air
-MOST_IS_KNOWN = 0.9  # share of table entries whose first gradients are told from news
+MOST_IS_KNOWN = 0.985  # share of table entries whose first gradients are told from news
+NEWS_SHARE, FEWEST_EACH = 0.5, 4  # of the rays of new photos; no pixel with news is drawn more often than every so many
+# steps: it would be learned by heart
 ROOM_A_RAY = 48  # samples, on average
 TOUCHED_SHARE = 1e-3  # of the new photos' samples: fewer do not count as touching an expert
 PROBED_RAYS = 4096
@@ -60,9 +63,11 @@ class Adapter:
     def __init__(self, base: Model, new: Sequence[LoadedPhoto], old: Sequence[LoadedPhoto], settings: AdaptSettings,
                  stopped: Callable[[], bool] = never_cancelled):
         self.base, self.settings, self.new = base, settings, tuple(new)
-        self.looks: list[FirstLook] = first_looks(base.mixture("before", settings.chunk_points), new, stopped)
+        before = base.mixture("before", settings.chunk_points)
+        self.looks: list[FirstLook] = with_news(first_looks(before, new, stopped))
         self._old = tuple(old) if settings.replay > 0 else ()
         self.joint = self._begin()
+        self.with_news = news_pool(self.looks, self.joint.store.starts)
         self.touched = self._touched()
         self.joint.optimiser.active = torch.tensor([float(expert in self.touched) for expert in base.field.experts])
         self._hold_the_rest()
@@ -158,23 +163,27 @@ class Adapter:
 
     @torch.no_grad()
     def _doubt_small_gradients(self) -> None:
-        """Adam's first steps are full ones however small a gradient is, and would shake what the photos confirm. So it
-        begins as if large gradients had been usual, level by level: what is news goes at once, the rest hardly."""
+        """Adam's steps are full ones however small a gradient is, and would shake what the photos confirm. Steps are
+        therefore measured by what is a large gradient at first, level by level: what is news goes at once, the rest
+        hardly."""
         with torch.enable_grad():
             gradient = self.joint.table_gradient(self._draw()).abs()
-        usual = self.joint.optimiser.moments["tables"].second
-        for level in self.joint.field.architecture.grid.layout:
-            rows = slice(level.offset, level.offset + level.size)
-            found = gradient[:, rows][gradient[:, rows] > 0]
+        usual = torch.full((self.joint.field.architecture.grid.levels,), math.inf)
+        for number, level in enumerate(self.joint.field.architecture.grid.layout):
+            found = gradient[:, level.offset:level.offset + level.size]
+            found = found[found > 0]
             if len(found):
-                usual[:, rows] = found.sort().values[int(MOST_IS_KNOWN * (len(found) - 1))].square()
+                usual[number] = found.kthvalue(1 + int(MOST_IS_KNOWN * (len(found) - 1))).values
+        self.joint.optimiser.usual = usual
 
     def _draw(self) -> RayBatch:
-        """Rays of the new photos, and of old ones where the new ones do not see; mixed, for where samples have no room
-        it is the last rays that go without."""
+        """Rays of the new photos, many of them of news, and of old ones where there are none; mixed, for where samples
+        have no room it is the last rays that go without."""
         n_old = round(self.settings.rays * self.settings.replay) if len(self.replayed) else 0
+        n_new = self.settings.rays - n_old
+        n_news = min(round(NEWS_SHARE * n_new), len(self.with_news) // FEWEST_EACH)
         parts = []
-        for purpose, pool, count in (("new", self.joint.pool, self.settings.rays - n_old),
+        for purpose, pool, count in (("new", self.joint.pool, n_new - n_news), ("news", self.with_news, n_news),
                                      ("old", self.replayed, n_old)):
             if count:
                 key = draws.stream(self.settings.seed, f"adapt {purpose}", self.steps)

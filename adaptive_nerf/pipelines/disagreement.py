@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from adaptive_nerf.data.ray_store import LoadedPhoto
+from adaptive_nerf.data.ray_store import LoadedPhoto, Mask
 from adaptive_nerf.engine.reference_march import routed
 from adaptive_nerf.geometry.boxes import Box, slab_interval
 from adaptive_nerf.geometry.rays import camera_rays
@@ -37,6 +37,7 @@ class FirstLook:
 
     photo: LoadedPhoto
     frame: Frame
+    news: Mask | None = None  # [h, w] of the frame: where the photo shows what the model does not know; None: anywhere
 
 
 def first_looks(mixture: Mixture, photos: Sequence[LoadedPhoto],
@@ -58,7 +59,7 @@ def _surprising_places(look: FirstLook, box: Box, cell: float, metres_per_unit: 
     """Points on the rays of contradicted pixels, a cell apart. -> [n, 3], the number of rays"""
     frame, camera = look.frame, look.frame.camera
     rays = camera_rays(camera)
-    wrong = _errors(look).ravel() > LARGEST_KNOWN_ERROR
+    wrong = errors(look).ravel() > LARGEST_KNOWN_ERROR
     near, far, hits = slab_interval(rays.origins, rays.directions, box)
     depth_m = frame.depth_m.ravel() if frame.depth_m is not None else np.full(len(rays), np.nan)
     surface = np.where(np.isfinite(depth_m), depth_m / metres_per_unit / rays.forward, far)  # nothing: the far wall
@@ -71,13 +72,13 @@ def _surprising_places(look: FirstLook, box: Box, cell: float, metres_per_unit: 
     return points[inside], int(wrong.sum())
 
 
-def _errors(look: FirstLook) -> npt.NDArray[np.float32]:
+def errors(look: FirstLook) -> npt.NDArray[np.float32]:
     """Largest error of a channel, after scale and offset per channel are fitted; 0 where there is no picture."""
     small = look.frame.camera
     scale, offset = exposure(look)
     real = _means(look.photo.colours, small.height, small.width)
     error = np.abs(np.asarray(look.frame.rgb) * scale + offset - real).max(-1)
-    return np.where(look.photo.valid[_middles(look)], error, 0).astype(np.float32)
+    return np.where(look.photo.valid[middle_pixels(look)], error, 0).astype(np.float32)
 
 
 def exposure(look: FirstLook) -> tuple[Floats, Floats]:
@@ -87,7 +88,7 @@ def exposure(look: FirstLook) -> tuple[Floats, Floats]:
     The line between both spreads: least squares would take every difference for a want of contrast in the photo, and
     so would means over areas, for the model's pixels are points. The model would then be taught too much contrast.
     """
-    seen, middles = np.asarray(look.frame.rgb), _middles(look)
+    seen, middles = np.asarray(look.frame.rgb), middle_pixels(look)
     real, valid = look.photo.colours[middles], look.photo.valid[middles]
     scale, offset = np.ones(3), np.zeros(3)
     for _ in range(2):
@@ -100,7 +101,7 @@ def exposure(look: FirstLook) -> tuple[Floats, Floats]:
     return scale, offset
 
 
-def _middles(look: FirstLook) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+def middle_pixels(look: FirstLook) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
     """Row and column of the photo's pixel in the middle of each of the look's. [height, 1], [width]"""
     small, (height, width) = look.frame.camera, look.photo.valid.shape
     rows = ((np.arange(small.height) + 0.5) * height / small.height).astype(int)

@@ -19,13 +19,15 @@ from adaptive_nerf.pipelines.rates import Rates
 
 Kind = Literal["adam", "adamw", "sgd"]
 DECAY = 1e-2  # of weights, for adamw
+LONGEST = 10.0  # step of a table's value, in usual ones
 CLIP = 1.0  # largest gradient of a network, by its norm
 SMALL = ("trunks", "heads", "background")
 
 
 @dataclass
 class Optimiser:
-    """`active`: 1 for slots that learn, 0 for frozen ones."""
+    """`active`: 1 for slots that learn, 0 for frozen ones. `usual`: how large a gradient is usual in each level of the
+    tables, for those who know: then steps are as long as a gradient is beside it, and moments are not needed."""
 
     engine: Engine
     kind: Kind
@@ -33,6 +35,7 @@ class Optimiser:
     moments: dict[str, Moments]
     appearance_moments: Moments
     taken: int = 0
+    usual: Tensor | None = None  # [n_levels]
 
     @classmethod
     def of(cls, engine: Engine, kind: Kind, parameters: FieldParameters, appearance: Tensor,
@@ -64,6 +67,9 @@ class Optimiser:
             return
         if self.kind == "adamw":
             tables *= 1 - rates.to(tables.device)[:, None, None] * DECAY
+        if self.usual is not None:
+            self.engine.descend(tables, sink, rates[:, None] / self.usual, LONGEST * rate)
+            return
         self.engine.adam_lazy(tables, self.moments["tables"], sink, rates)
 
     def _network(self, values: Tensor, moments: Moments, rate: float) -> None:

@@ -1,7 +1,7 @@
-"""Against forgetting: rays of old photos that lead to places which the new photos do not see.
+"""Against forgetting: rays of old photos that lead to places of which the new photos have no news.
 
-Where the new photos do see, they rule, whatever the old ones showed. A place is where the model from before meets a
-surface; a new photo sees it if nothing of the old world stands before it.
+Where the new photos do have news, they rule, whatever the old ones showed. A place is where the model from before meets
+a surface; a new photo sees it if nothing of the old world stands before it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from adaptive_nerf.data.ray_store import RayStore
@@ -30,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 def replay_pool(field: Field, store: RayStore, old: Sequence[int], looks: Sequence[FirstLook], seed: int,
                 metres_per_unit: float, chunk_points: int = CHUNK_POINTS) -> Tensor:
-    """Numbers of pixels of old photos (places in the store) whose rays lead to what the new ones do not see."""
+    """Numbers of pixels of old photos (places in the store) whose rays lead to where the new ones show no news."""
     everything = store.pool(old)
     if not len(everything):
         return everything
@@ -57,7 +58,7 @@ def surface_points(field: Field, store: RayStore, pixels: Tensor, chunk_points: 
 
 
 def seen_by(places: Floats, looks: Sequence[FirstLook], metres_per_unit: float) -> npt.NDArray[np.bool_]:
-    """Whether any of the new photos sees each place. [n, 3] -> [n]"""
+    """Whether any of the new photos sees each place, and news there. [n, 3] -> [n]"""
     seen = np.zeros(len(places), bool)
     for look in looks:
         camera, depth_m = look.frame.camera, look.frame.depth_m
@@ -70,6 +71,8 @@ def seen_by(places: Floats, looks: Sequence[FirstLook], metres_per_unit: float) 
         across, down = (at[inside] * [valid.shape[1] / camera.width, valid.shape[0] / camera.height]).astype(int).T
         picture[inside] = valid[down, across]
         column, row = np.where(inside, column, 0), np.where(inside, row, 0)
+        if look.news is not None:
+            inside &= ndimage.binary_dilation(look.news)[row, column]
         nearest_m = np.nan_to_num(depth_m[row, column], nan=np.inf) if depth_m is not None else np.inf
         seen |= inside & picture & (far_m <= nearest_m * (1 + SLACK_SHARE) + SLACK_M)
     return seen

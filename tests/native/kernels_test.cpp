@@ -53,14 +53,17 @@ void tables(int64_t n, int64_t features, int64_t half) {
     std::vector<float> total(table.size()), first(table.size()), second(table.size());
     std::vector<uint8_t> touched(size_t(slots * rows / line));
     const Pending pending{local.data(), n, out.data(), n * features, half, pieces.data(), int64_t(pieces.size())};
-    const float rates[] = {0.1f, 0.0f};
+    const float rates[] = {0.1f, 0.0f}, by_level[] = {0.1f, 0.0f, 2.0f, 0.1f};
     const int64_t largest = 256, workers = 2;
     std::vector<float> scratch(size_t(workers * largest * features));
     std::vector<uint8_t> marks(size_t(workers * largest / line));
     TableArgs update{0, &pending, 1, levels, 2, features, rows, slots, line, total.data(), touched.data(), scratch.data(),
                      marks.data(), workers, largest, 0, 1, table.data(), first.data(), second.data(), rates, 0.9f, 0.99f,
-                     1e-15f, 1.0f};
+                     1e-15f, 1.0f, 0.5f};
     run(update_tables, update);
+    TableArgs plain = update;
+    plain.next = 0, plain.first = plain.second = nullptr, plain.rates = by_level;
+    run(update_tables, plain);
     update.total = nullptr;  // into scratch, by more threads than there is scratch for
     run(update_tables, update);
     update.lazy = update.n_workers = 0;

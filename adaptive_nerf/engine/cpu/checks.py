@@ -60,7 +60,7 @@ def rows_in_use(samples: Samples, n: int) -> int:
     return used
 
 
-def in_place(values: Tensor, moments: Moments, name: str = "values") -> None:
+def in_place(values: Tensor, moments: Moments | None, name: str = "values") -> None:
     plain(name, values, torch.float32, tuple(values.shape))
-    plain("moments.first", moments.first, torch.float32, tuple(values.shape))
-    plain("moments.second", moments.second, torch.float32, tuple(values.shape))
+    for which, moment in vars(moments).items() if moments else ():
+        plain(f"moments.{which}", moment, torch.float32, tuple(values.shape))

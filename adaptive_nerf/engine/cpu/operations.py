@@ -131,6 +131,12 @@ def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates
     _step(tables, moments, gradients, rates.contiguous(), adam, lazy=1)
 
 
+def descend(tables: Tensor, gradients: TableGradients, rates: Tensor, longest: float) -> None:
+    float32(tables=tables, rates=rates)
+    checks.sized("rates", rates, len(tables), gradients.grid.levels)
+    _step(tables, None, gradients, rates.contiguous(), USUAL, lazy=1, longest=longest)
+
+
 def adam_tables(tables: Tensor, moments: Moments, gradients: TableGradients, step: tuple[int, float],
                 adam: Adam = USUAL) -> None:
     number, rate = step
@@ -140,10 +146,11 @@ def adam_tables(tables: Tensor, moments: Moments, gradients: TableGradients, ste
         gradients.touched.zero_()
 
 
-def _step(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Tensor, adam: Adam,
+def _step(tables: Tensor, moments: Moments | None, gradients: TableGradients, rates: Tensor, adam: Adam,
           **kind: float) -> None:
     checks.tables_of(gradients.grid, tables, gradients.n_slots)
     checks.in_place(tables, moments, "tables")
+    first, second = (None, None) if moments is None else (moments.first.data_ptr(), moments.second.data_ptr())
     if gradients.added_up:
         total, touched = gradients.total, gradients.touched
     else:
@@ -151,7 +158,7 @@ def _step(tables: Tensor, moments: Moments, gradients: TableGradients, rates: Te
         total, touched = None, None
         kind |= {"scratch": scratch.data_ptr(), "scratch_touched": marks.data_ptr(), "n_scratch": len(scratch)}
     _update(total, touched, gradients.grid, len(tables), _waiting(gradients), values=tables.data_ptr(),
-            first=moments.first.data_ptr(), second=moments.second.data_ptr(), rates=rates.data_ptr(),
+            first=first, second=second, rates=rates.data_ptr(),
             beta1=adam.beta1, beta2=adam.beta2, epsilon=adam.epsilon, **kind)
     gradients.pending.clear()
 

@@ -23,6 +23,11 @@ def adam_lazy(tables: Tensor, moments: Moments, gradients: TableGradients, rates
     gradients.touched.zero_()
 
 
+def descend(tables: Tensor, gradients: TableGradients, rates: Tensor, longest: float) -> None:
+    encoding.add_up(gradients)
+    optimise.descend_total(tables, gradients, rates, longest)
+
+
 @torch.no_grad()
 def adam_tables(tables: Tensor, moments: Moments, gradients: TableGradients, step: tuple[int, float],
                 adam: Adam = USUAL) -> None:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from adaptive_nerf.engine.samples import Rays
 from adaptive_nerf.geometry.rays import camera_rays
 from adaptive_nerf.models.field import radiance
-from adaptive_nerf.models.occupancy import START, THRESHOLD, WORD, OccupancyGrids, grown, packed
+from adaptive_nerf.models.occupancy import START, THRESHOLD, WORD, OccupancyGrids, grown
 from adaptive_nerf.rendering.types import Output
 from tests.support.fields import (
     CELL,
@@ -39,11 +39,6 @@ def cells_of(words: torch.Tensor) -> np.ndarray:
     blocks = words.shape
     cells = bits.reshape(*blocks, 4, 4, 4).transpose(0, 3, 1, 4, 2, 5)
     return cells.reshape([4 * side for side in blocks]).astype(bool)
-
-
-def test_bits_are_packed_the_same_on_every_device():
-    bits = torch.rand(640, generator=torch.Generator().manual_seed(0)) < 0.4
-    assert np.array_equal(packed(bits).numpy(), np.packbits(bits.numpy(), bitorder="little").view(np.int64))
 
 
 @given(st.tuples(*[st.integers(1, 3)] * 3).flatmap(

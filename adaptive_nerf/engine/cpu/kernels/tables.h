@@ -26,11 +26,12 @@ struct TableArgs {
     int64_t n_scratch, largest, n_workers;
     int64_t lazy;      // only entries with a gradient take a step
     float* values;     // [n_slots][rows][F] to optimise, or null: add up only
-    float* first;      // running mean of the gradient
+    float* first;      // running mean of the gradient; or null: steps are the gradient times a rate
     float* second;     // and of its square
-    const float* rates;  // [n_slots]
+    const float* rates;  // [n_slots]; without moments [n_slots][n_levels]
     float beta1, beta2, epsilon;
     float spread;        // of a dense step: 1 / sqrt(1 - beta2^step); rates are over 1 - beta1^step
+    float longest;       // step without moments
 };
 
 // The gradient of one level of one slot: a part of the total, or a worker's own scratch, which is so often used that it
@@ -118,7 +119,21 @@ inline void lazy_adam_at(const TableArgs& a, LevelState state, float* total, int
     store(total + i, Values{});
 }
 
-inline void lazy_adam_level(const TableArgs& a, const Level& level, LevelState state, LevelGradient gradient, float rate) {
+template <class Values>
+inline void plain_step_at(const TableArgs& a, LevelState state, float* total, int64_t i, float rate) {
+    const Values gradient = load<Values>(total + i);
+    if (!any(gradient)) return;
+    const Values most = Values{} + a.longest, step = rate * gradient;
+    store(state.values + i, load<Values>(state.values + i) - (step > most ? most : step < -most ? -most : step));
+    store(total + i, Values{});
+}
+
+template <class Values>
+inline void lazy_step_at(const TableArgs& a, LevelState state, float* total, int64_t i, float rate) {
+    a.first ? lazy_adam_at<Values>(a, state, total, i, rate) : plain_step_at<Values>(a, state, total, i, rate);
+}
+
+inline void lazy_level(const TableArgs& a, const Level& level, LevelState state, LevelGradient gradient, float rate) {
     const int64_t lines = level.size / a.line, width = a.line * a.n_features;
     for (int64_t line = 0; line < lines; ++line) {
         if (line + 8 <= lines && load<uint64_t>(gradient.touched + line) == 0) {
@@ -131,8 +146,8 @@ inline void lazy_adam_level(const TableArgs& a, const Level& level, LevelState s
         const int64_t end = i + width;
         if (rate == 0) memset(gradient.total + i, 0, size_t(width) * 4);  // frozen
         if (rate == 0) continue;
-        for (; i + kLanes <= end; i += kLanes) lazy_adam_at<Floats>(a, state, gradient.total, i, rate);
-        for (; i < end; ++i) lazy_adam_at<float>(a, state, gradient.total, i, rate);
+        for (; i + kLanes <= end; i += kLanes) lazy_step_at<Floats>(a, state, gradient.total, i, rate);
+        for (; i < end; ++i) lazy_step_at<float>(a, state, gradient.total, i, rate);
     }
 }
 
@@ -175,8 +190,12 @@ inline void update_level(const TableArgs& a, const Level& level, int64_t number,
                           : scatter_piece<float>(a, from, level, number, from.pieces[k], to);
     if (!a.values) return;
     const int64_t at = (slot * a.rows + level.offset) * a.n_features;
+    if (!a.first) {
+        lazy_level(a, level, {a.values + at, nullptr, nullptr}, gradient, a.rates[slot * a.n_levels + number]);
+        return;
+    }
     const LevelState state{a.values + at, a.first + at, a.second + at};
-    if (a.lazy) lazy_adam_level(a, level, state, gradient, a.rates[slot]);
+    if (a.lazy) lazy_level(a, level, state, gradient, a.rates[slot]);
     else dense_adam_level(a, level, state, gradient, a.rates[slot]);
 }
 
