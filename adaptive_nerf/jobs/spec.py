@@ -59,7 +59,7 @@ class Adapt(Appearance, LearningRates, Depths, Checkpoint, Rendering, Scene, Env
     tto: Steps = Field((128,), description='steps: a number, a list, or "0,16,64,128"')
     seconds: NonNegative = Field(0.0, description="bounds the run by time instead of steps; 0 = steps")
     support_rays: Count = Field(4000, description="rays a step")
-    replay: Share = Field(0.25, description="share of rays from old photos, where the new ones do not see")
+    replay: Share = Field(0.25, description="share of rays from old photos, where the new ones show no news")
     rays: Count | None = Field(None, description="upper bound of rays a step")
     samples: Count = Field(65_536, description="upper bound of samples a step")
 
@@ -74,7 +74,7 @@ class Eval(LearningRates, Depths, Checkpoint, Rendering, Scene, Envelope):
     tto: Steps = Field((0, 16, 64, 128), description='steps: a number, a list, or "0,16,64,128"')
     support_rays: Count = Field(4000, description="rays a step")
     test_batch_size: Count = Field(12, description="photos adapted on together")
-    replay: Share = Field(0.25, description="share of rays from old photos, where the new ones do not see")
+    replay: Share = Field(0.25, description="share of rays from old photos, where the new ones show no news")
     lpips_weights: str = Field("", description="a file with the AlexNet weights; empty: torch's hub cache, else none")
 
 

@@ -30,7 +30,7 @@ from adaptive_nerf.rendering.types import never_cancelled
 
 WARM_UP_STEPS, HALVED_AFTER_STEPS = 8, 48
 PULL = 4e-3  # of depths towards far at first, as in training: where a house was, there is no ghost of it in the air
-MOST_IS_KNOWN = 0.985  # share of table entries whose first gradients are told from news
+MOST_IS_KNOWN = 0.95  # share of table entries whose first gradients are told from news
 NEWS_SHARE, FEWEST_EACH = 0.5, 4  # of the rays of new photos; no pixel with news is drawn more often than every so many
 # steps: it would be learned by heart
 ROOM_A_RAY = 48  # samples, on average

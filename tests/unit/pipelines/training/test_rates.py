@@ -18,7 +18,15 @@ def rates(training_scene, tmp_path, **fields) -> Rates:
 
 
 def test_with_none_given_the_recipe_holds(training_scene, tmp_path):
-    assert rates(training_scene, tmp_path) == TRAINING == Rates(3e-2, 2e-3, 2e-3, 2e-3, 1e-3)
+    assert rates(training_scene, tmp_path, outer_steps=20_000) == TRAINING == Rates(3e-2, 2e-3, 2e-3, 2e-3, 1e-3)
+
+
+@pytest.mark.parametrize(("fields", "networks"), [
+    ({"outer_steps": 100}, 2e-2), ({"outer_steps": 3000}, 8e-3), ({"seconds": 120}, 8e-3), ({"seconds": 600}, 2e-3)])
+def test_networks_hurry_in_a_short_run(training_scene, tmp_path, fields, networks):
+    found = rates(training_scene, tmp_path, **fields)
+    assert (found.trunks, found.heads, found.background) == pytest.approx((networks,) * 3)
+    assert (found.tables, found.appearance) == (TRAINING.tables, TRAINING.appearance)
 
 
 def test_groups_not_given_follow_from_lr(training_scene, tmp_path):
