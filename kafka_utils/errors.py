@@ -58,7 +58,8 @@ def login_refused(error: KafkaError, settings: dict[str, str]) -> LoginRefused:
 
 
 def unreachable_line(settings: dict[str, str], why: str) -> str:
-    return f"no broker answers at {address_of(settings)} ({why}): start it, or name another with --broker"
+    return (f"no broker answers at {address_of(settings)} ({why}): start one (./scripts/kafka_node.py start), or name "
+            f"another with --broker")
 
 
 def no_answer(settings: dict[str, str], why: str, hung_up: bool) -> BrokerUnreachable:

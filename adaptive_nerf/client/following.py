@@ -121,10 +121,10 @@ class Lines:
         if time.monotonic() - self._said_s < SECONDS_BETWEEN_LINES:
             return
         self._said_s = time.monotonic()
-        of = f" of {told['of']:g}" if told.get("of") else ""  # steps, seconds or photos: the job knows
+        step, of = told.get("step") or 0, told.get("of")  # steps, seconds or photos: the job knows
+        at = f"is at {step:g}" + (f" of {of:g}" if of else "") if step or of else "is at work"
         left = f"about {duration(told['eta_s'])} left" if told.get("eta_s") is not None else ""
-        self.line(printable(", ".join(filter(None, (f"is at {told.get('step', 0):g}{of}", left,
-                                                    figures(told.get("metrics")))))))
+        self.line(printable(", ".join(filter(None, (at, left, figures(told.get("metrics")))))))
 
     def close(self) -> None:
         pass
