@@ -264,6 +264,28 @@ def test_lazy_adam_takes_the_same_steps(cpu, n, n_slots, seed, grid):
 
 
 @often
+@given(SIZES, SLOTS, SEEDS, COARSE, st.booleans())
+def test_steps_without_moments_are_the_same(cpu, n, n_slots, seed, grid, added_up):
+    generator = torch.Generator().manual_seed(seed)
+    start, local = random(generator, n_slots, grid.rows, grid.features), torch.rand(n, 3, generator=generator)
+    slots = torch.randint(0, n_slots, (n,), generator=generator, dtype=torch.int32).sort().values
+    rates = torch.rand(n_slots, grid.levels, generator=generator)
+    rates *= torch.rand(n_slots, grid.levels, generator=generator) > 0.3
+    results = []
+    for engine in (cpu, TORCH):
+        tables, sink = start.clone().requires_grad_(), TableGradients(grid, n_slots)
+        engine.encode(tables, local, slots, grid, sink).square().sum().backward()
+        if added_up:
+            engine.scatter(sink)
+        engine.descend(tables, sink, rates, 0.2)
+        assert not sink.total.any()
+        assert not sink.touched.any()
+        results.append(tables.detach())
+    torch.testing.assert_close(*results, atol=1e-4, rtol=1e-3)
+    assert float((results[0] - start).abs().max()) <= 0.2 + 1e-6
+
+
+@often
 @given(st.integers(0, 500), SLOTS, SEEDS, COARSE)
 def test_adam_for_whole_tables_takes_the_same_steps(cpu, n, n_slots, seed, grid):
     generator = torch.Generator().manual_seed(seed)

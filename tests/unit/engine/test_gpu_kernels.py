@@ -75,6 +75,20 @@ def test_lazy_adam_takes_the_same_steps(n, n_slots, seed, grid):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
 
 
+def test_steps_without_moments_are_the_same():
+    grid, generator = HashGrid(3, 2, 8, 4, 16), torch.Generator().manual_seed(3)
+    start, (local, slots) = random(generator, 2, grid.rows, 2), places(generator, 200, 2)
+    rates, results = torch.tensor([[0.1, 0.2, 0.3], [0.0, 2.0, 0.1]]), []
+    for encode, descend in ((encoding.encode, adam.descend), (TORCH.encode, TORCH.descend)):
+        tables, sink = start.clone().requires_grad_(), TableGradients(grid, 2, DEVICE)
+        encode(tables, local, slots, grid, sink).square().sum().backward()
+        descend(tables, sink, rates, 0.2)
+        assert not sink.total.any()
+        results.append(tables.detach())
+    torch.testing.assert_close(*results, atol=1e-5, rtol=1e-4)
+    assert float((results[0] - start).abs().max()) <= 0.2 + 1e-6
+
+
 @pytest.mark.parametrize("n", [1, 3000])
 def test_adam_for_everything_takes_the_same_steps(n):
     generator = torch.Generator().manual_seed(n)
