@@ -121,7 +121,7 @@ def _on_cuda(device: str, choice: str) -> Engine:
     serves, why_no_kernels = kernels_in_triton()
     lacking = [why for why in (why_no_tcnn, why_no_kernels) if why not in ("", NOT_INSTALLED)]
     if lacking:
-        instead = "our own kernels serve" if serves else "plain torch serves on the GPU, many times slower"
+        instead = "our own kernels serve" if serves else "plain torch is all that is left on the GPU, many times slower"
         log.warning("%s; %s", "; ".join(lacking), instead)
     return serves or TORCH
 

@@ -50,7 +50,10 @@ def set_up_arithmetic(run: Run[Spec] | None = None) -> None:
     if run is None:
         return
     set_half(run.spec.use_amp)
-    serves = engine(device_of(run.spec)).name
+    device = device_of(run.spec)
+    if run.spec.gpus and device.type == "cpu" and torch.cuda.is_available():
+        run.progress.warn("the GPU is left alone: no kernels serve on it, and the CPU is faster; doctor.py tells why")
+    serves = engine(device).name
     if run.spec.use_amp and "use_amp" in run.spec.model_fields_set and serves not in GAIN_BY_HALVES:
         run.progress.warn("use_amp has no effect: what computes here does not gain by half precision")
 

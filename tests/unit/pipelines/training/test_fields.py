@@ -10,10 +10,10 @@ from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.engine.samples import Rays
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.models.field import Field
-from adaptive_nerf.pipelines import joint, meta_training
+from adaptive_nerf.pipelines import joint, meta_training, opening
 from adaptive_nerf.pipelines.joint import FEWEST_RAYS
 from adaptive_nerf.pipelines.training_start import FREE_AIR, height_m
-from tests.unit.pipelines.training.factory import FRAME, last_of, learned, weights_of
+from tests.unit.pipelines.training.factory import FRAME, last_of, learned, training_run, weights_of
 
 META = {"algo": "fomaml", "warmup_joint": 0.0, "outer_steps": 2}
 
@@ -205,3 +205,12 @@ def test_use_amp_computes_in_halves_or_says_that_it_does_not(train_job, tmp_path
     halved = learned(train_job("halved", use_amp=True).out)
     warnings = json.loads((tmp_path / "halved" / "progress.json").read_text())["warnings"]
     assert (plain != halved) == (not any("use_amp has no effect" in text for text in warnings))
+
+
+@pytest.mark.parametrize(("gpus", "takes", "warned"), [(1, "cpu", True), (1, "cuda", False), (0, "cpu", False)])
+def test_a_gpu_that_is_left_alone_is_told(training_scene, tmp_path, monkeypatch, gpus, takes, warned):
+    run = training_run(training_scene, tmp_path / "job", gpus=gpus)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(opening, "device_for", lambda _: torch.device(takes))
+    opening.set_up_arithmetic(run)
+    assert any("the GPU is left alone" in text for text in run.progress.warnings) == warned
