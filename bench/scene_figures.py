@@ -22,7 +22,7 @@ from adaptive_nerf.pipelines.adaptation import evenly
 from adaptive_nerf.pipelines.adapter import Adapter, AdaptSettings
 from adaptive_nerf.pipelines.meta import MetaSettings, outer_step
 from adaptive_nerf.pipelines.metrics import PhotoScore, depth_error, mean_score, psnr
-from adaptive_nerf.pipelines.rates import ADAPTING, TRAINING
+from adaptive_nerf.pipelines.rates import TRAINING, for_a_base_of
 from adaptive_nerf.pipelines.scoring import RGB_AND_DEPTH, picture_from, score_photos
 from adaptive_nerf.pipelines.training_start import FREE_AIR, ground_x, height_m
 from adaptive_nerf.pipelines.training_state import joint_of
@@ -81,7 +81,7 @@ def long(trained: Trained, photos: Photos) -> list[Figure]:
 
 def adapter(model: Model, new: Sequence[LoadedPhoto], photos: Photos, replay: float = 0.25) -> Adapter:
     height = height_m(photos.scene) / photos.scene.frame.metres_per_unit
-    settings = AdaptSettings(ADAPTING, RAYS, replay, seed=0, near=FREE_AIR * height, full_from=height)
+    settings = AdaptSettings(for_a_base_of(model.step), RAYS, replay, seed=0, near=FREE_AIR * height, full_from=height)
     return Adapter(model, new, photos.old, settings)
 
 

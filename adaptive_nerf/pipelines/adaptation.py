@@ -54,7 +54,7 @@ def adapt(run: Run[Adapt]) -> Result:
     new = photos_to_absorb(run, scene)
     with Tracker(run.out, warn=run.progress.warn) as tracker:
         try:
-            settings = settings_of(run.spec, scene)
+            settings = settings_of(run.spec, scene, model)
             tell_effective(run, scene, settings.rates)
             adapter = Adapter(model, new, old_photos(run, scene), settings, run.stop_requested)
         except RenderCancelled as error:
@@ -181,11 +181,11 @@ def evenly(items: Sequence[Item], count: int) -> list[Item]:
     return [items[int(place * len(items) / count)] for place in range(count)]
 
 
-def settings_of(spec: Adapt | Eval, scene: Scene) -> AdaptSettings:
+def settings_of(spec: Adapt | Eval, scene: Scene, base: Model) -> AdaptSettings:
     units = scene.frame.metres_per_unit
     rays = spec.support_rays if isinstance(spec, Eval) or spec.rays is None else min(spec.rays, spec.support_rays)
     samples = 65_536 if isinstance(spec, Eval) else spec.samples
-    rates = rates_of(spec)
+    rates = rates_of(spec, base.step)
     if isinstance(spec, Adapt) and spec.appearance == "none":
         rates = replace(rates, appearance=0.0)
     return AdaptSettings(rates, rays, spec.replay, spec.seed, spec.optimizer, samples,

@@ -57,7 +57,7 @@ def evaluate(run: Run[Eval]) -> Result:
     base, model = base_of(run, scene)
     weights = lpips_weights(run)
     batches = batches_of(photos_to_absorb(run, scene), spec.protocol, spec.test_batch_size)
-    old, settings = old_photos_of(run, scene), settings_of(spec, scene)
+    old, settings = old_photos_of(run, scene), settings_of(spec, scene, model)
     tell_effective(run, scene, settings.rates)
     told = replace(about(run, scene, base, weights), settings=settings_in_words(spec, model, settings, old),
                    photo_size=batches[0].scored[0].valid.shape[::-1])

@@ -31,11 +31,17 @@ FASTEST, WAY = 2e-2, 24.0  # of networks; their rate times the steps of a run
 STEPS_A_SECOND = 25.0  # on two cores, where a run is bounded by time
 # Tables are what tells places apart: only there can something new come without changing all else.
 ADAPTING = Rates(7.5e-3, 5e-5, 0.0, 0.0, 1e-2)
+# A model that was hardly trained has more to learn from new photos than to lose.
+SETTLED_AFTER_STEPS, TABLES_OF_YOUNG, TRUNKS_OF_YOUNG = 2000, 3.0, 60.0
 
 
-def rates_of(spec: Train | Adapt | Eval) -> Rates:
-    """Of a job: a group that is not given follows from `lr`; where nothing at all is given, the recipe."""
-    recipe = _for_a_run_of(spec.seconds * STEPS_A_SECOND or spec.outer_steps) if isinstance(spec, Train) else ADAPTING
+def rates_of(spec: Train | Adapt | Eval, base_steps: float = math.inf) -> Rates:
+    """Of a job: a group that is not given follows from `lr`; where nothing at all is given, the recipe.
+
+    `base_steps`: how long what is adapted was trained.
+    """
+    recipe = _for_a_run_of(spec.seconds * STEPS_A_SECOND or spec.outer_steps) if isinstance(spec, Train) \
+        else for_a_base_of(base_steps)
     if not isinstance(spec, Eval) and spec.appearance_lr is not None:
         recipe = replace(recipe, appearance=spec.appearance_lr)
     given = {"tables": (spec.encoding_lr, 100), "trunks": (spec.sigma_lr, 20), "heads": (spec.color_lr, 20),
@@ -54,6 +60,12 @@ def rates_of(spec: Train | Adapt | Eval) -> Rates:
 def _for_a_run_of(steps: float) -> Rates:
     rate = min(FASTEST, max(TRAINING.trunks, WAY / max(steps, 1.0)))
     return replace(TRAINING, trunks=rate, heads=rate, background=rate)
+
+
+def for_a_base_of(steps: float) -> Rates:
+    young = max(1.0, (SETTLED_AFTER_STEPS / max(steps, 1.0)) ** 2)
+    return replace(ADAPTING, tables=ADAPTING.tables * min(young, TABLES_OF_YOUNG),
+                   trunks=ADAPTING.trunks * min(young, TRUNKS_OF_YOUNG))
 
 
 def pull(progress: float) -> float:

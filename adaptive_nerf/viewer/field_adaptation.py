@@ -28,7 +28,7 @@ class FieldAdaptation:
         adapt = replace(run, spec=adapt_spec(run.spec, flight))  # type: ignore[arg-type]
         try:
             self._adapter = Adapter(base, photos_to_absorb(adapt, scene), old_photos(adapt, scene),  # type: ignore[arg-type]
-                                    settings_of(adapt.spec, scene), run.stop_requested)  # type: ignore[arg-type]
+                                    settings_of(adapt.spec, scene, base), run.stop_requested)  # type: ignore[arg-type]
         except RenderCancelled as error:
             raise Failure("the page ends; nothing was learned") from error
         self._stepped_at = 0.0

@@ -25,7 +25,7 @@ from adaptive_nerf.pipelines.adaptation import adapt, base_of, evenly
 from adaptive_nerf.pipelines.adapter import Adapter
 from adaptive_nerf.pipelines.opening import scene_of
 from adaptive_nerf.pipelines.patience import FEWEST_SAMPLES, MOST_SKIPPED_IN_A_ROW
-from adaptive_nerf.pipelines.rates import ADAPTING
+from adaptive_nerf.pipelines.rates import for_a_base_of
 from tests.unit.pipelines.adapt_scene import (
     FLIGHT,
     TRAINED_STEPS,
@@ -327,7 +327,7 @@ def test_the_numbers_that_the_recipe_chose_are_told(root, tmp_path, run_by_runne
     told, kept = (json.loads((job / name).read_text()) for name in ("result.json", "job.json"))
     assert told["effective"]["near_m"] == pytest.approx(near_m, abs=0.1)
     assert told["effective"]["far_m"] is None
-    assert told["effective"]["rates"] == vars(replace(ADAPTING, appearance=rate))
+    assert told["effective"]["rates"] == vars(replace(for_a_base_of(TRAINED_STEPS), appearance=rate))
     assert kept["resolved"]["near"] == fields.get("near")
 
 

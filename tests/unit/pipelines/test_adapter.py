@@ -37,7 +37,7 @@ def begun(root, tmp_path):
         run = adapt_run(root, tmp_path / "job", **fields)
         scene = scene_of(run)
         model = base_of(run, scene)[1]
-        return Adapter(model, photos_to_absorb(run, scene), old_photos(run, scene), settings_of(run.spec, scene))
+        return Adapter(model, photos_to_absorb(run, scene), old_photos(run, scene), settings_of(run.spec, scene, model))
     return begin
 
 
@@ -125,7 +125,7 @@ def test_photos_of_the_flight_that_the_base_knows_already_go_on_from_there(root,
     scene = scene_of(run)
     model = base_of(run, scene)[1]
     model = replace(model, appearance=model.appearance.with_photos(LATER_IDS))
-    adapter = Adapter(model, photos_to_absorb(run, scene), old_photos(run, scene), settings_of(run.spec, scene))
+    adapter = Adapter(model, photos_to_absorb(run, scene), old_photos(run, scene), settings_of(run.spec, scene, model))
     new = after(adapter, 10)
     assert new.appearance.photo_ids == model.appearance.photo_ids
     assert (looks_of(new, LATER_IDS) != looks_of(model, LATER_IDS)).any(1).all()

@@ -6,6 +6,7 @@ import torch
 from adaptive_nerf.engine.engines import engine
 from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.table_gradients import TableGradients
+from adaptive_nerf.jobs.message import job_of
 from adaptive_nerf.models.parameters import FieldParameters
 from adaptive_nerf.pipelines.meta_training import _schedule
 from adaptive_nerf.pipelines.optimiser import DECAY, Optimiser
@@ -126,3 +127,12 @@ def test_a_wild_gradient_of_one_expert_is_cut_and_shortens_no_others():
     optimiser = Optimiser.of(engine(), "sgd", parameters, torch.zeros(1, 6))
     optimiser.step(parameters, TableGradients(GRID, 2), torch.zeros(1, 6), Rates(0.1, 1.0, 0.0, 0.0, 0.0))
     assert torch.allclose(parameters.trunks, torch.tensor([[-0.6, -0.8, 0, 0], [-0.3, 0, 0, 0]]))
+
+
+@pytest.mark.parametrize(("steps", "tables", "trunks"), [(100, 2.25e-2, 3e-3), (1000, 2.25e-2, 2e-4),
+                                                         (1600, 1.17e-2, 7.8e-5), (2000, 7.5e-3, 5e-5),
+                                                         (20_000, 7.5e-3, 5e-5)])
+def test_a_model_that_was_hardly_trained_learns_more_from_new_photos(steps, tables, trunks):
+    found = rates_of(job_of({"op": "adapt", "data_path": "x", "checkpoint_path": "y"}).job, steps)
+    assert (found.tables, found.trunks) == pytest.approx((tables, trunks), rel=0.01)
+    assert (found.heads, found.background, found.appearance) == (0, 0, 1e-2)
