@@ -67,7 +67,7 @@ class Adapter:
         self.looks: list[FirstLook] = with_news(first_looks(before, new, stopped))
         self._old = tuple(old) if settings.replay > 0 else ()
         self.joint = self._begin()
-        self.with_news = news_pool(self.looks, self.joint.store.starts)
+        self.news_pixels = news_pool(self.looks, self.joint.store.starts)
         self.touched = self._touched()
         self.joint.optimiser.active = torch.tensor([float(expert in self.touched) for expert in base.field.experts])
         self._hold_the_rest()
@@ -181,9 +181,9 @@ class Adapter:
         have no room it is the last rays that go without."""
         n_old = round(self.settings.rays * self.settings.replay) if len(self.replayed) else 0
         n_new = self.settings.rays - n_old
-        n_news = min(round(NEWS_SHARE * n_new), len(self.with_news) // FEWEST_EACH)
+        n_news = min(round(NEWS_SHARE * n_new), len(self.news_pixels) // FEWEST_EACH)
         parts = []
-        for purpose, pool, count in (("new", self.joint.pool, n_new - n_news), ("news", self.with_news, n_news),
+        for purpose, pool, count in (("new", self.joint.pool, n_new - n_news), ("news", self.news_pixels, n_news),
                                      ("old", self.replayed, n_old)):
             if count:
                 key = draws.stream(self.settings.seed, f"adapt {purpose}", self.steps)
