@@ -103,6 +103,10 @@ void fields(int64_t n, int64_t code, int64_t half) {
         a.rays = part == 2 ? nullptr : rays.data();
         run(field_forward, a);
         run(field_backward, a);
+#if defined(__AVX512BF16__)
+        run(forward_pieces<Halved<ByVectors>>, a);  // which tiles may have taken the place of
+        run(backward_pieces<Halved<ByVectors>>, a);
+#endif
     }
     sum_gradients(pieces.data(), int64_t(pieces.size()), parts.data(), trunk.n_weights(), total.data(), slots);
 }

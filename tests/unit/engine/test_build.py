@@ -87,14 +87,31 @@ def test_a_compiler_that_fails_is_named(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
+def compiler_with(folder, flags):
+    """A compiler that takes these for -march=native: as on another CPU."""
+    path = folder / "other++"
+    path.write_text(f'#!/bin/sh\nexec g++ $(echo "$*" | sed "s/-march=native/{flags}/")\n')
+    path.chmod(0o755)
+    return str(path)
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64" or not shutil.which("g++"), reason="needs g++ on x86-64")
 def test_narrower_vectors_give_the_same_results(tmp_path):
     """As on CPUs with AVX2 alone."""
-    narrow = tmp_path / "narrow++"
-    narrow.write_text('#!/bin/sh\nexec g++ $(echo "$*" | sed s/-march=native/-march=x86-64-v3/)\n')
-    narrow.chmod(0o755)
-    out, errors = start(NARROW, tmp_path / "cache", CXX=str(narrow)).communicate()
+    narrow = compiler_with(tmp_path, "-march=x86-64-v3")
+    out, errors = start(NARROW, tmp_path / "cache", CXX=narrow).communicate()
     assert out.strip() == "alike", errors
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or not shutil.which("g++"), reason="needs g++ on x86-64")
+def test_halves_by_vectors_are_as_good_as_by_tiles(tmp_path):
+    """As on CPUs without the matrix unit, which would otherwise serve here and hide them."""
+    plain = compiler_with(tmp_path, "-march=native -mno-amx-tile")
+    environment = {**os.environ, "ADAPTIVE_NERF_CACHE": str(tmp_path / "cache"), "CXX": plain}
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "tests/unit/engine/test_half.py", "-k", "near"],
+                          env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert len(list((tmp_path / "cache").glob("engine-*.so"))) == 1
 
 
 def test_the_library_depends_on_its_sources(monkeypatch, tmp_path):

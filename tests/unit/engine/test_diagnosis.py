@@ -78,6 +78,7 @@ def test_an_old_python_is_told_which_to_take(monkeypatch):
 
 @pytest.mark.parametrize(("listed", "state", "words"), [
     ("sse2 avx2 fma", "ok", "avx2, fma"), ("avx2 avx512f avx512_bf16", "ok", "avx512f, avx512_bf16"),
+    ("avx512f avx512_bf16 amx_tile amx_bf16", "ok", "avx512f, avx512_bf16, amx_bf16"),
     ("asimd", "ok", "asimd"), ("sse2", "missing", "narrow vectors")])
 def test_the_vectors_of_the_processor_are_told(monkeypatch, listed, state, words):
     monkeypatch.setattr(diagnosis.build, "cpu_facts", lambda: ("A CPU", listed))

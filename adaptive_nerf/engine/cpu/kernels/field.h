@@ -54,6 +54,7 @@ inline void copy_rows(const From* from, int64_t from_stride, To* to, int64_t to_
 
 template <class Arithmetic>
 struct FieldTile {
+    static constexpr int64_t kTile = Arithmetic::kTile;
     const FieldArgs& a;
     const bool with_trunk, with_head;
     typename Arithmetic::Packed trunk, head;
@@ -152,6 +153,7 @@ struct FieldTile {
 
 template <class Arithmetic>
 struct FieldBackward {
+    static constexpr int64_t kTile = Arithmetic::kTile;
     FieldTile<Arithmetic> tile;
     const FieldArgs& a;
     typename Arithmetic::Activations trunk_slopes, head_slopes;
@@ -225,6 +227,8 @@ struct FieldBackward {
 
 template <class Arithmetic>
 inline void forward_pieces(FieldArgs* args) {
+    constexpr int64_t kTile = Arithmetic::kTile;
+    [[maybe_unused]] const typename Arithmetic::Session session;
     FieldTile<Arithmetic> tile(*args);
     for (int64_t item; (item = take(&args->next, args->n_pieces)) >= 0;) {
         const Piece& piece = args->pieces[item];
@@ -239,16 +243,33 @@ inline void forward_pieces(FieldArgs* args) {
 
 template <class Arithmetic>
 inline void backward_pieces(FieldArgs* args) {
+    [[maybe_unused]] const typename Arithmetic::Session session;
     FieldBackward<Arithmetic> backward(*args);
     for (int64_t item; (item = take(&args->next, args->n_pieces)) >= 0;) backward.run(args->pieces[item], item);
 }
 
+// Calls `work` with what the networks are worked out in.
+template <class Work>
+inline void by_arithmetic(bool half, Work work) {
+#if defined(HAS_TILES)
+    if (half && tiles_work()) return work(Halved<ByTiles>());
+#endif
+#if defined(__AVX512BF16__)
+    if (half) return work(Halved<ByVectors>());
+#endif
+    work(Whole());
+}
+
 extern "C" {
-int64_t has_halves() { return kHalves; }
+int64_t has_halves() { return halves_gain(); }
 
-void field_forward(FieldArgs* args) { args->half ? forward_pieces<Halved>(args) : forward_pieces<Whole>(args); }
+void field_forward(FieldArgs* args) {
+    by_arithmetic(args->half, [&](auto arithmetic) { forward_pieces<decltype(arithmetic)>(args); });
+}
 
-void field_backward(FieldArgs* args) { args->half ? backward_pieces<Halved>(args) : backward_pieces<Whole>(args); }
+void field_backward(FieldArgs* args) {
+    by_arithmetic(args->half, [&](auto arithmetic) { backward_pieces<decltype(arithmetic)>(args); });
+}
 
 // out[slot] = the sum over the pieces of that slot, in their order; everything goes to slot 0 where there is but one.
 void sum_gradients(const Piece* pieces, int64_t n_pieces, const float* parts, int64_t width, float* out,

@@ -48,7 +48,7 @@ struct Packed {
     }
 };
 
-// Gradients of the weights, rows padded as the activations are.
+// Gradients of the weights, padded on both sides as the activations are.
 struct WeightGradient {
     const Shape& shape;
     Scratch memory;
@@ -56,11 +56,11 @@ struct WeightGradient {
 
     explicit WeightGradient(const Shape& of) : shape(of), memory(size_of(of)) {
         float* at = memory.data();
-        for (int64_t l = 0; l < shape.layers; ++l) layer[l] = at, at += shape.out(l) * shape.stride(l);
+        for (int64_t l = 0; l < shape.layers; ++l) layer[l] = at, at += shape.stride(l + 1) * shape.stride(l);
     }
     static int64_t size_of(const Shape& shape) {
         int64_t total = 0;
-        for (int64_t l = 0; l < shape.layers; ++l) total += shape.out(l) * shape.stride(l);
+        for (int64_t l = 0; l < shape.layers; ++l) total += shape.stride(l + 1) * shape.stride(l);
         return total;
     }
     void move_to(float* weights) {
@@ -93,6 +93,8 @@ inline Floats positive_part(Floats value) { return value < 0.0f ? Floats{} : val
 
 // Everything in single precision.
 struct Whole {
+    static constexpr int64_t kTile = ::kTile;
+    struct Session {};
     typedef ::Packed Packed;
     typedef ::Activations Activations;
 
