@@ -1,8 +1,8 @@
 """Whether networks are worked out in halves (bfloat16, sums in float32) where the CPU gains by it. The default is no.
 
 Halves are nearly twice as fast, and take half of the memory; trained pictures are as good, but numbers are the same to
-three digits only. Just the cpu engine listens, on CPUs that gain: by vectors (AVX-512 BF16 of AMD), or by the matrix unit
-(AMX of Intel's servers, where the system allows it).
+three digits only. Just the cpu engine listens, on CPUs that gain: by vectors (AVX-512 BF16 of AMD), or by the
+matrix unit (AMX of Intel's servers, where the system allows it).
 """
 
 _wish = [False]  # the whole process shares it

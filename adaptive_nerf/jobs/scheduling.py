@@ -55,15 +55,17 @@ def choose(waiting: Sequence[Job], held: Collection[str], slots: Sequence[Slot],
     return chosen
 
 
-def impossible(job: Job, slots: Sequence[Slot], light_slots: int = 1) -> str | None:
-    """Why this host can never run the job."""
+def impossible(job: Job, slots: Sequence[Slot], light_slots: int = 1) -> tuple[str, str] | None:
+    """Why this host can never run the job, and what to do about it."""
     there = _there(slots, light_slots)
     kind, count = _needs(job, there)
     if count <= there[kind]:
         return None
     if kind == "gpu":
-        return f"asks for {count} GPUs, and there are {there['gpu']} here"
-    return f"needs a {kind} slot, and there are none here (--{'light-' if kind == 'light' else ''}slots 0)"
+        return f"asks for {count} GPUs, and there are {there['gpu']} here", "ask for fewer with gpus"
+    option = "--light-slots" if kind == "light" else "--slots"
+    return (f"needs a {kind} slot, and there are none here ({option} 0)",
+            f"start the mediator with {option} 1, and send it again")
 
 
 def roomiest_first(gpus: Iterable[Slot]) -> list[Slot]:

@@ -96,14 +96,14 @@ class Supervisor:
         slots = self.devices.look()
         for job in waiting:
             if why := scheduling.impossible(job, slots, self.settings.light_slots):
-                self._refuse(job, why)
+                self._refuse(job, *why)
         placements = scheduling.choose(waiting, held, slots, self.settings.light_slots)
         for placement in placements:
             self._start(placement, now)
         return len(placements) == len(waiting)
 
-    def _refuse(self, job: Job, why: str) -> None:
-        self.store.move(job, State.FAILED, Draft("failed", {"cause": why, "hint": "ask for fewer with gpus"}),
+    def _refuse(self, job: Job, why: str, hint: str) -> None:
+        self.store.move(job, State.FAILED, Draft("failed", {"cause": why, "hint": hint}),
                         reason=Reason.NO_DEVICE, detail=why)
         log.warning("%s failed: %s", job.job_id, why)
 

@@ -170,7 +170,7 @@ class Training:
             return
         self.latest = {"val_psnr_db": mean.neutral.psnr_db,
                        "val_fitted_db": mean.fitted.psnr_db if mean.fitted else mean.neutral.psnr_db}
-        if self.val_tasks:
+        if self.val_tasks and not self.plan.is_joint:
             self.latest |= self.val_tasks.score(self.joint, model.appearance.neutral,
                                                 self._meta_settings(self.run.spec.test_batch_size))
         self.scored_at = self.joint.step

@@ -27,6 +27,7 @@ from adaptive_nerf.viewer.overlay_shapes import (
 from adaptive_nerf.viewer.viewpoints import browser_wxyz
 
 FRUSTUM_UNITS = 1.1
+CLEAR_UNITS = 4.0  # round somebody who stands where a photo was taken
 INK = (235, 235, 235)
 BAR_SHARE = 0.3  # of the photographed width
 
@@ -56,6 +57,7 @@ class Overlays:
     def __init__(self, api: viser.SceneApi, on_photo: Callable[[Photo], None]):
         self._api, self._on_photo = api, on_photo
         self._parents: dict[Layer, viser.FrameHandle] = {}
+        self._frusta: list[viser.CameraFrustumHandle] = []
         self._wanted = {layer: layer is not Layer.EXPERTS for layer in Layer}
 
     def show(self, layer: Layer, visible: bool) -> None:
@@ -90,6 +92,13 @@ class Overlays:
             color=split_colour(photo.split, flights), wxyz=browser_wxyz(camera.c2w), position=camera.c2w[:, 3],
             cast_shadow=False, receive_shadow=False)
         frustum.on_click(lambda _, photo=photo: self._on_photo(photo))
+        self._frusta.append(frustum)
+
+    def clear_round(self, place_viewer: Array | None) -> None:
+        """Hide the little cameras about a place [3], which one would see from inside; None: all may be seen again."""
+        for frustum in self._frusta:
+            frustum.visible = place_viewer is None or bool(
+                np.linalg.norm(frustum.position - place_viewer) > CLEAR_UNITS)
 
     def add_experts(self, boxes: Sequence[Box], scene_frame: SceneFrame) -> None:
         """Boxes in scene units; those drawn before are replaced."""

@@ -57,8 +57,9 @@ class Page:
         self._kept_view = KeptView(client, self._pilot, self._overview.start, session.job_id)
         self._points_drawn = False
         self._screen = Screen(client.scene, self._scene.frame, self._wake.set, session.touch)
-        self._photos = PhotoPanel(client, self._scene, self._pilot, self._overview.flown_units)
         self._overlays = Overlays(client.scene, self._photo_clicked)
+        self._photos = PhotoPanel(client, self._scene, self._pilot, self._overview.flown_units,
+                                  self._overlays.clear_round)
         self._pictures = PictureSource(self._backend, self._screen, self._wake.set)
         self._build(address)
         self._unsubscribe = self._backend.subscribe(self._model_changed)

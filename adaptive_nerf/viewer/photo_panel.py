@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import viser
@@ -13,6 +14,7 @@ from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.data.photos import Photo
 from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.geometry.frames import FrameName
+from adaptive_nerf.geometry.types import Array
 from adaptive_nerf.viewer.pilot import Pilot, view_along
 from adaptive_nerf.viewer.plain_words import escaped
 
@@ -22,10 +24,12 @@ KINDS = {"train": "used to learn", "val": "kept for checking"}
 
 
 class PhotoPanel:
-    """A window of its own, that opens with the first photo."""
+    """A window of its own, that opens with the first photo. `clear_round` is told where one stands then; None after."""
 
-    def __init__(self, client: viser.ClientHandle, scene: Scene, pilot: Pilot, reach_units: float):
+    def __init__(self, client: viser.ClientHandle, scene: Scene, pilot: Pilot, reach_units: float,
+                 clear_round: Callable[[Array | None], None]):
         self._gui, self._scene, self._pilot, self._reach = client.gui, scene, pilot, reach_units
+        self._clear_round = clear_round
         self._panel: viser.PanelHandle | None = None
         self._lock = threading.Lock()
 
@@ -38,6 +42,7 @@ class PhotoPanel:
         else:
             self._fill(photo, picture, "")
         camera = photo.camera(self._scene.frame.metres_per_unit).in_frame(FrameName.VIEWER, self._scene.frame)
+        self._clear_round(camera.c2w[:, 3])
         self._pilot.fly_to(view_along(camera.c2w, 2 * math.atan(camera.height / (2 * camera.fy)), self._reach))
 
     def _fill(self, photo: Photo, picture: np.ndarray | None, problem: str) -> None:
@@ -54,6 +59,7 @@ class PhotoPanel:
     def close(self) -> None:
         with self._lock:
             self._close()
+        self._clear_round(None)
 
     def _close(self) -> None:
         if self._panel is not None:

@@ -91,7 +91,7 @@ def test_a_job_that_waits_for_gpus_keeps_nothing_from_jobs_for_the_cpu_and_from_
 
 def test_nothing_is_kept_for_a_job_that_can_never_run():
     jobs = [make_job(job_id="impossible", gpus=3), make_job(job_id="a")]
-    assert impossible(jobs[0], gpus(9000, 9000)) == "asks for 3 GPUs, and there are 2 here"
+    assert impossible(jobs[0], gpus(9000, 9000)) == ("asks for 3 GPUs, and there are 2 here", "ask for fewer with gpus")
     assert started(jobs, gpus(9000, 9000)) == {"a": ["GPU-0"]}
 
 
@@ -123,7 +123,16 @@ def test_viewers_never_take_a_slot_of_training_and_training_none_of_theirs():
     (make_job(light=True, gpus=64), [], 1, None),
     (make_job(light=True), cpus(), 0, "needs a light slot, and there are none here (--light-slots 0)")])
 def test_a_job_is_impossible_where_the_host_can_never_run_it(job, slots, light_slots, why):
-    assert impossible(job, slots, light_slots) == why
+    found = impossible(job, slots, light_slots)
+    assert (found and found[0]) == why
+
+
+@pytest.mark.parametrize(("job", "remedy"), [
+    (make_job(gpus=0), "--slots 1"), (make_job(light=True), "--light-slots 1")])
+def test_where_there_are_no_slots_the_remedy_names_the_option(job, remedy):
+    found = impossible(job, gpus(9000), 0)
+    assert found is not None
+    assert remedy in found[1]
 
 
 jobs = st.builds(lambda priority, wanted, light: make_job(priority=priority, gpus=wanted, light=light),

@@ -8,7 +8,7 @@ from adaptive_nerf.pipelines import joint, meta_training, val_tasks
 from adaptive_nerf.pipelines.val_tasks import AFTER, BEFORE
 from tests.unit.pipelines.training.test_algorithms import FULL, weights
 
-META = {"algo": "fomaml", "inner_iter": 8, "inner_lr": 0.05}
+META = {"algo": "fomaml", "inner_iter": 8, "inner_lr": 0.05, "warmup_joint": 0.0}
 
 
 @pytest.fixture
@@ -60,6 +60,15 @@ def test_the_best_is_the_one_that_shows_the_val_photos_best_whatever_the_tasks_s
     assert begun._improved()
     begun.latest = {"val_fitted_db": 14.0, AFTER: 20.0}
     assert not begun._improved()
+
+
+def test_tasks_wait_for_the_meta_phase(prepared):
+    training = prepared(**META | {"warmup_joint": 0.5})
+    training._evaluate()
+    assert BEFORE not in training.latest
+    training.plan.done = training.plan.steps // 2
+    training._evaluate()
+    assert BEFORE in training.latest
 
 
 def test_joint_training_is_scored_by_photos_alone(prepared):
