@@ -15,7 +15,14 @@ import torch
 from torch import Tensor
 
 from adaptive_nerf.common.errors import BadUsage
-from adaptive_nerf.engine import directions, optimise, reference_march, reference_surfaces, torch_reference
+from adaptive_nerf.engine import (
+    directions,
+    optimise,
+    reference_march,
+    reference_occupancy,
+    reference_surfaces,
+    torch_reference,
+)
 from adaptive_nerf.engine.cpu import blending, compositing, fields, marching
 from adaptive_nerf.engine.cpu import operations as cpu
 from adaptive_nerf.engine.cpu.build import Unavailable
@@ -49,6 +56,7 @@ class Engine:
     adam_tables: Callable = optimise.adam_tables
     adam_dense: Callable = optimise.adam_dense
     surfaces: Callable = reference_surfaces.surfaces
+    observe: Callable = reference_occupancy.observe
     blend_in_one: Callable | None = None
 
     def blend(self, tables: Tensor, weights: Tensor, samples: Samples, shapes: tuple[HashGrid, Trunk],
@@ -66,7 +74,7 @@ class Engine:
 TORCH = Engine("torch")
 CPU = Engine("cpu", cpu.encode, fields.trunk, fields.colour, fields.field, marching.march, compositing.composite,
              cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.descend, cpu.adam_tables, cpu.adam_dense,
-             compositing.surfaces, blending.blend)
+             compositing.surfaces, marching.observe, blending.blend)
 CPU_HALF = replace(CPU, name="cpu, halves", encode=partial(cpu.encode, half=True),
                    trunk=partial(fields.trunk, half=True), colour=partial(fields.colour, half=True),
                    field=partial(fields.field, half=True), blend_in_one=partial(blending.blend, half=True))

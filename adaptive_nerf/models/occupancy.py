@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from adaptive_nerf.engine import reference_occupancy
+from adaptive_nerf.engine.engines import engine
+from adaptive_nerf.engine.reference_occupancy import WORD
 from adaptive_nerf.engine.samples import BLOCK, Occupancy, Regions, Samples
 
 THRESHOLD, START = 0.3, 0.6
 CELLS_ALONG_LONGEST_SIDE = 512
-WORD = BLOCK**3
 FEW = 0.1  # share of cells up to which to look for them is faster than to take them all
 # Whole words; on a CPU what was read is still in the cache when it is written, on a GPU many are as soon done as few.
 CELLS_AT_ONCE, ON_A_GPU = 1 << 20, 1 << 26
@@ -50,32 +51,13 @@ class OccupancyGrids:
         words = self.occupancy.words.cpu().numpy().view(np.uint64)
         return float(np.bitwise_count(words).sum() / (len(words) * WORD))
 
-    @cached_property
-    def _slots(self) -> tuple[Tensor, Tensor, Tensor]:
-        """By slot: first word, blocks along each axis, cells in one unit of `local`."""
-        device, blocks = self.maxima.device, self.occupancy.blocks
-        return (torch.tensor(self.occupancy.first_words[:-1], device=device), torch.tensor(blocks, device=device),
-                torch.tensor([side / self.occupancy.cell for side in self.regions.sides], device=device))
-
-    @torch.no_grad()
     def observe(self, samples: Samples, relative: Tensor) -> None:
         """Raise the maxima of the samples' cells. What is far below the threshold changes nothing and is skipped."""
-        count = int(samples.count)
-        worth = (relative[:count] > THRESHOLD / 2).nonzero()[:, 0]
-        index = self.cells(samples.slots[worth], samples.local[worth])
-        value = (relative[worth].clamp(max=1) * 255).round().to(torch.uint8)
-        self.maxima.scatter_reduce_(0, index, value, "amax")
+        engine(self.maxima.device).observe(self.maxima, samples, relative, self.regions, self.occupancy, THRESHOLD / 2)
 
     def cells(self, slots: Tensor, local: Tensor) -> Tensor:
         """Where the maxima of the cells of places lie. [n], [n, 3] -> [n] int64"""
-        slots = slots.long()
-        first, blocks, cells = self._slots
-        most = blocks[slots] * BLOCK - 1
-        cell = torch.minimum((local * cells[slots][:, None]).long().clamp(min=0), most)
-        block, inner = cell // BLOCK, cell % BLOCK
-        of_slot = blocks[slots]
-        word = first[slots] + (block[:, 0] * of_slot[:, 1] + block[:, 1]) * of_slot[:, 2] + block[:, 2]
-        return word * WORD + inner[:, 0] * BLOCK * BLOCK + inner[:, 1] * BLOCK + inner[:, 2]
+        return reference_occupancy.cells(slots, local, self.regions, self.occupancy)
 
     @torch.no_grad()
     def rebuild(self, decay: float, floor: Tensor | None = None, slots: Collection[int] | None = None) -> None:

@@ -154,6 +154,11 @@ void pictures(int64_t n_rays, int64_t regions, int64_t capacity, double margin) 
                         distance.data(), leading.data()};
         run(surfaces, met);
         run(composite_backward, c);
+        std::vector<uint8_t> maxima(words.size() * 64);
+        if (count > 1) a.local[0] = kNan, a.local[1] = kInfinity, c.relative[0] = kNan;
+        ObserveArgs observed{0, count, a.local, capacity, a.slots, c.relative, places.data(), regions, 1 / 12.0, 0.1f, 0,
+                             maxima.data()};
+        run(observe, observed);
         c.values_gradient = values.data();  // in place
         run(composite_backward, c);
     }

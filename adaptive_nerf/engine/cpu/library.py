@@ -58,13 +58,15 @@ MarchArgs = _struct("MarchArgs", "i next n_rays; p origins directions; d near fa
                     "p regions; i n_regions; d6 bounds; d margin; i3 axes; i inverse; p words; d cell cells_a_unit; "
                     "p first counts found; i room used; p found_at offsets dropped following; i capacity; "
                     "p local slots rays t delta order halls")
+ObserveArgs = _struct("ObserveArgs", "i next n; p local; i local_stride; p slots relative regions; i n_regions; d cell; "
+                      "f least unused; p maxima")
 AdamArgs = _struct("AdamArgs", "i next n; p values first second gradient; f rate beta1 beta2 epsilon correction1 "
                    "correction2")
 MIRRORS = (Piece, Level, EncodeArgs, Pending, TableArgs, FieldArgs, CompositeArgs, Region, MarchArgs, AdamArgs,
-           SurfaceArgs)
+           SurfaceArgs, ObserveArgs)
 WORKERS = ("encode", "encode_places_gradient", "update_tables", "field_forward", "field_backward", "composite",
            "composite_backward", "march_look_ahead", "march_count", "march_fill", "adam_dense",
-           "surfaces")
+           "surfaces", "observe")
 _loading = ForkedLock()
 _loaded: list[ctypes.CDLL] = []  # at most one
 
@@ -76,6 +78,11 @@ def library() -> ctypes.CDLL:
             if not _loaded:
                 _loaded.append(_load())
     return _loaded[0]
+
+
+def groups_of_numbers(count: int) -> int:
+    """The items of what goes number by number."""
+    return -(-count // library().numbers_together())
 
 
 def groups_of_rays(n_rays: int) -> int:

@@ -1,4 +1,5 @@
-"""Marching by the library: once to count, once to fill the buffer, so that where a row goes depends on no thread."""
+"""Marching by the library: once to count, once to fill the buffer, so that where a row goes depends on no thread. And what
+the samples tell of the cells that were marched through."""
 
 import ctypes
 import functools
@@ -7,8 +8,16 @@ import torch
 from torch import Tensor
 
 from adaptive_nerf.engine.cpu import checks, pool
-from adaptive_nerf.engine.cpu.buffers import float32
-from adaptive_nerf.engine.cpu.library import MarchArgs, Region, groups_of_rays, library
+from adaptive_nerf.engine.cpu.buffers import by_axis, float32
+from adaptive_nerf.engine.cpu.library import (
+    MarchArgs,
+    ObserveArgs,
+    Region,
+    groups_of_numbers,
+    groups_of_rays,
+    library,
+)
+from adaptive_nerf.engine.reference_occupancy import WORD
 from adaptive_nerf.engine.samples import Occupancy, Rays, Regions, Samples, Stepping
 
 HALL = 4  # words along an edge
@@ -55,6 +64,20 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
     pool.run(library().march_fill, args, items)
     return Samples(numbers[:3].t(), indices[0], indices[1], numbers[3], numbers[4], indices[2], offsets, dropped,
                    following, offsets[-1:])
+
+
+def observe(maxima: Tensor, samples: Samples, relative: Tensor, regions: Regions, occupancy: Occupancy,
+            least: float) -> None:
+    count = checks.rows_in_use(samples, min(len(relative), len(samples.slots), len(samples.local)))
+    checks.plain("maxima", maxima, torch.uint8, (occupancy.first_words[-1] * WORD,))
+    checks.plain("samples.slots", samples.slots, torch.int32)
+    checks.plain("relative", relative, torch.float32)
+    local, stride = by_axis(samples.local)
+    places = _regions(regions, occupancy.blocks)
+    args = ObserveArgs(n=count, local=local.data_ptr(), local_stride=stride, slots=samples.slots.data_ptr(),
+                       relative=relative.data_ptr(), regions=ctypes.addressof(places), n_regions=len(places),
+                       cell=occupancy.cell, least=least, maxima=maxima.data_ptr())
+    pool.run(library().observe, args, groups_of_numbers(count))
 
 
 @functools.lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ from adaptive_nerf.engine.cpu.buffers import (
     new_features,
     pieces,
 )
-from adaptive_nerf.engine.cpu.library import AdamArgs, EncodeArgs, Pending, TableArgs, library
+from adaptive_nerf.engine.cpu.library import AdamArgs, EncodeArgs, Pending, TableArgs, groups_of_numbers, library
 from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.optimise import USUAL, Adam, Moments
 from adaptive_nerf.engine.table_gradients import TableGradients, entries_a_line
@@ -178,7 +178,7 @@ def adam_dense(values: Tensor, moments: Moments, gradient: Tensor, step: tuple[i
                     second=moments.second.data_ptr(), gradient=gradient.data_ptr(), rate=rate, beta1=adam.beta1,
                     beta2=adam.beta2, epsilon=adam.epsilon, correction1=1 - adam.beta1**number,
                     correction2=1 - adam.beta2**number)
-    pool.run(library().adam_dense, args, -(-values.numel() // library().numbers_together()))
+    pool.run(library().adam_dense, args, groups_of_numbers(values.numel()))
 
 
 def spherical_harmonics(directions: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from adaptive_nerf.engine.engines import TORCH
 from adaptive_nerf.engine.hash_grid import HashGrid
 from adaptive_nerf.engine.network import GEOMETRY, Network, Trunk
 from adaptive_nerf.engine.optimise import Adam, Moments
-from adaptive_nerf.engine.samples import Regions, Stepping
+from adaptive_nerf.engine.samples import Occupancy, Regions, Stepping
 from adaptive_nerf.engine.table_gradients import TableGradients
 from tests.support.engine_cases import ragged_samples, random_occupancy, random_rays
 
@@ -178,6 +178,23 @@ def test_rays_meet_the_same_surfaces(cpu, lengths, seed, n_slots, window):
     found, expected = (engine.surfaces(samples, composited, window, n_slots) for engine in (cpu, TORCH))
     torch.testing.assert_close(found.distance, expected.distance, atol=1e-5, rtol=1e-4, equal_nan=True)
     assert (found.slot != expected.slot).float().mean() < 0.05  # two that weigh the same
+
+
+@often
+@given(st.lists(st.integers(0, 900), min_size=1, max_size=40), SEEDS, SLOTS, st.floats(0, 1))
+def test_the_same_cells_are_told_of(cpu, lengths, seed, n_slots, least):
+    """Also of places beyond their box, and of weights that are no numbers; who raised a cell last does not show."""
+    samples, generator = ragged_samples(lengths, seed, slots=n_slots), torch.Generator().manual_seed(seed)
+    samples = replace(samples, local=torch.rand(3, len(samples.t), generator=generator).mul(1.4).sub(0.2).t())
+    relative = torch.rand(len(samples.t), generator=generator) * 1.1
+    relative[::7] = torch.nan
+    regions = Regions.of([[slot, 0, 0, slot + 1.3, 1, 0.4] for slot in range(n_slots)])
+    occupancy = Occupancy.full(regions, 0.09)
+    start = torch.randint(0, 200, (64 * occupancy.first_words[-1],), generator=generator, dtype=torch.uint8)
+    found, expected = start.clone(), start.clone()
+    cpu.observe(found, samples, relative, regions, occupancy, least)
+    TORCH.observe(expected, samples, relative, regions, occupancy, least)
+    assert torch.equal(found, expected)
 
 
 @often

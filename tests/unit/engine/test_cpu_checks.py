@@ -42,6 +42,10 @@ WRONG = {
     "occupancy.words is of shape": lambda cpu: cpu.march(
         Rays(torch.rand(2, 3), torch.rand(2, 3)), REGIONS,
         replace(Occupancy.full(REGIONS, 0.1), words=torch.zeros(3, dtype=torch.int64)), Stepping(0.1), 10),
+    "maxima is of shape": lambda cpu: cpu.observe(torch.zeros(64, dtype=torch.uint8), SAMPLES, torch.rand(7), REGIONS,
+                                                  Occupancy.full(REGIONS, 0.1), 0.1),
+    "there are 5 rows of samples": lambda cpu: cpu.observe(torch.zeros(64, dtype=torch.uint8), SAMPLES, torch.rand(5),
+                                                           REGIONS, Occupancy.full(REGIONS, 0.25), 0.1),
     "values has to be contiguous": lambda cpu: cpu.adam_dense(DIRECTIONS.t(), Moments.of(torch.rand(16, 2)),
                                                               torch.rand(16, 2), (1, 0.1)),
     "moments.second is of shape": lambda cpu: cpu.adam_tables(

@@ -88,9 +88,9 @@ inline void transpose(const float* from, int64_t stride, float* to, int64_t to_s
 #pragma GCC unroll 16
         for (int i = 0; i < 16; ++i) {
             if (i & size) continue;
-            const Ints upper = rows[i], lower = rows[i + size];
-            rows[i] = __builtin_shuffle(upper, lower, low);
-            rows[i + size] = __builtin_shuffle(upper, lower, high);
+            const __m512i upper = __m512i(rows[i]), lower = __m512i(rows[i + size]);
+            rows[i] = Ints(_mm512_permutex2var_epi32(upper, __m512i(low), lower));
+            rows[i + size] = Ints(_mm512_permutex2var_epi32(upper, __m512i(high), lower));
         }
     }
     for (int i = 0; i < 16; ++i) store(to + i * to_stride, rows[i]);
