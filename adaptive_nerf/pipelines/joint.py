@@ -124,8 +124,8 @@ class Joint:
 
     def draw(self, most: float = math.inf) -> RayBatch:
         index = torch.arange(int(min(most, self.sampling.rays)))
-        return self.batch_of(self.pool[draws.below(draws.stream(self.seed, "pixels", self.step), index,
-                                                   len(self.pool))])
+        drawn = draws.below(draws.stream(self.seed, "pixels", self.step), index, len(self.pool))
+        return self.batch_of(self.pool.index_select(0, drawn))
 
     def batch_of(self, pixels: Tensor) -> RayBatch:
         """Photos may stay in the host's memory; what is drawn of them goes to where the field is."""
@@ -180,7 +180,7 @@ class Joint:
         """What the rays show, how far that is from their photos, and what is to become less."""
         now, rays = replace(self.field, step=self.sampling.step), self.rays_of(batch)
         samples = now.march(rays, self.sampling.capacity, draws.stream(self.seed, "march", self.step))
-        look = self.appearance.values[self.rows[batch.photos]]
+        look = self.appearance.values.index_select(0, self.rows.index_select(0, batch.photos))
         seen = radiance(now, rays, samples, None, codes(self.appearance.kind, look), self.guard(len(batch)), sink)
         kept = ~samples.dropped
         loss = (as_taken(self.appearance.kind, seen.colours, look) - batch.colours)[kept].square().mean()
