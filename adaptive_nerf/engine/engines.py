@@ -23,7 +23,7 @@ from adaptive_nerf.engine import (
     reference_surfaces,
     torch_reference,
 )
-from adaptive_nerf.engine.cpu import blending, compositing, fields, marching
+from adaptive_nerf.engine.cpu import blending, compositing, fields, marching, occupancy
 from adaptive_nerf.engine.cpu import operations as cpu
 from adaptive_nerf.engine.cpu.build import Unavailable
 from adaptive_nerf.engine.cpu.library import library
@@ -57,6 +57,7 @@ class Engine:
     adam_dense: Callable = optimise.adam_dense
     surfaces: Callable = reference_surfaces.surfaces
     observe: Callable = reference_occupancy.observe
+    rebuild: Callable = reference_occupancy.rebuild
     blend_in_one: Callable | None = None
 
     def blend(self, tables: Tensor, weights: Tensor, samples: Samples, shapes: tuple[HashGrid, Trunk],
@@ -74,7 +75,7 @@ class Engine:
 TORCH = Engine("torch")
 CPU = Engine("cpu", cpu.encode, fields.trunk, fields.colour, fields.field, marching.march, compositing.composite,
              cpu.spherical_harmonics, cpu.scatter, cpu.adam_lazy, cpu.descend, cpu.adam_tables, cpu.adam_dense,
-             compositing.surfaces, marching.observe, blending.blend)
+             compositing.surfaces, occupancy.observe, occupancy.rebuild, blending.blend)
 CPU_HALF = replace(CPU, name="cpu, halves", encode=partial(cpu.encode, half=True),
                    trunk=partial(fields.trunk, half=True), colour=partial(fields.colour, half=True),
                    field=partial(fields.field, half=True), blend_in_one=partial(blending.blend, half=True))

@@ -5,7 +5,7 @@ Row by slot: the loaded experts, in the order of their ids. Everything starts as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,8 +31,10 @@ class FieldParameters:
     def map(self, function) -> FieldParameters:  # type: ignore[no-untyped-def]
         return FieldParameters(**{name: function(value) for name, value in self.named()})
 
-    def learnable(self) -> FieldParameters:
-        return self.map(lambda value: value.detach().requires_grad_())
+    def learnable(self, held: Collection[str] = ()) -> FieldParameters:
+        """All but those named take gradients."""
+        return FieldParameters(**{name: value.detach().requires_grad_(name not in held)
+                                  for name, value in self.named()})
 
     def copied(self) -> FieldParameters:
         return self.map(lambda value: value.detach().clone())

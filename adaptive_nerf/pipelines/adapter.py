@@ -110,14 +110,16 @@ class Adapter:
         store = RayStore((*self.new, *self._old))
         appearance = base.appearance.with_photos(store.photo_ids)
         appearance = replace(appearance, values=self._first_guess(appearance))
-        optimiser = Optimiser.of(engine(parameters.device), settings.kind, parameters, appearance.values)
+        optimiser = Optimiser.of(engine(parameters.device), settings.kind, parameters, appearance.values,
+                                 table_moments=False)  # see _doubt_small_gradients
         sampling = Sampling(**base.training["sampling"])
         sampling.samples, sampling.growth = min(settings.samples, settings.rays * ROOM_A_RAY), 1
         sampling.stretch = base.field.step / sampling.finest
         field = replace(base.field, parameters=parameters, grids=grids)
         pool = store.pool(range(len(self.new)))
+        held = tuple(name for name in ("heads", "background") if not getattr(settings.rates, name))
         return Joint(field, appearance, store, pool, optimiser, sampling, settings.seed, settings.near, settings.far,
-                     full_from=settings.full_from, floor=floor)
+                     full_from=settings.full_from, floor=floor, held=held)
 
     def _first_guess(self, appearance: Appearance) -> Tensor:
         """Exposures of the new photos, from the first look: steps then change the place, not its brightness."""
@@ -167,11 +169,11 @@ class Adapter:
         therefore measured by what is a large gradient at first, level by level: what is news goes at once, the rest
         hardly."""
         with torch.enable_grad():
-            gradient = self.joint.table_gradient(self._draw()).abs()
+            gradient = self.joint.table_gradient(self._draw())
         usual = torch.full((self.joint.field.architecture.grid.levels,), math.inf)
         for number, level in enumerate(self.joint.field.architecture.grid.layout):
-            found = gradient[:, level.offset:level.offset + level.size]
-            found = found[found > 0]
+            found = gradient[:, level.offset:level.offset + level.size].flatten()
+            found = found[found != 0].abs()
             if len(found):
                 usual[number] = found.kthvalue(1 + int(MOST_IS_KNOWN * (len(found) - 1))).values
         self.joint.optimiser.usual = usual

@@ -107,10 +107,11 @@ class Joint:
     pull: float = 0.0  # of the depth, see `_pulled`
     floor: Tensor | None = None  # occupancy bits that stay, whatever is seen: of a model that only absorbs a flight
     step: int = 0
+    held: tuple[str, ...] = ()  # names of parameters that take no gradient
     sink: TableGradients = field(init=False)
 
     def __post_init__(self) -> None:
-        parameters = self.field.parameters.learnable()
+        parameters = self.field.parameters.learnable(self.held)
         self.field = replace(self.field, parameters=parameters)
         self.appearance = replace(self.appearance, values=self.appearance.values.detach().requires_grad_())
         self.rows = self.appearance.rows(self.store.photo_ids)

@@ -27,7 +27,7 @@ SMALL = ("trunks", "heads", "background")
 @dataclass
 class Optimiser:
     """`active`: 1 for slots that learn, 0 for frozen ones. `usual`: how large a gradient is usual in each level of the
-    tables, for those who know: then steps are as long as a gradient is beside it, and moments are not needed."""
+    tables, for those who know: then steps are as long as a gradient is beside it, and tables have no moments."""
 
     engine: Engine
     kind: Kind
@@ -39,10 +39,10 @@ class Optimiser:
 
     @classmethod
     def of(cls, engine: Engine, kind: Kind, parameters: FieldParameters, appearance: Tensor,
-           active: Tensor | None = None) -> Optimiser:
+           active: Tensor | None = None, table_moments: bool = True) -> Optimiser:
         active = torch.ones(len(parameters.tables)) if active is None else active
-        return cls(engine, kind, active, {name: Moments.of(value) for name, value in parameters.named()},
-                   Moments.of(appearance))
+        moments = {name: Moments.of(value) for name, value in parameters.named() if name != "tables" or table_moments}
+        return cls(engine, kind, active, moments, Moments.of(appearance))
 
     @torch.no_grad()
     def step(self, parameters: FieldParameters, sink: TableGradients, appearance: Tensor, rates: Rates) -> None:

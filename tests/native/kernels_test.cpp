@@ -103,6 +103,9 @@ void fields(int64_t n, int64_t code, int64_t half) {
         a.rays = part == 2 ? nullptr : rays.data();
         run(field_forward, a);
         run(field_backward, a);
+        a.trunk_gradient = a.head_gradient = nullptr;
+        run(field_backward, a);
+        a.trunk_gradient = parts.data(), a.head_gradient = head_parts.data();
 #if defined(__AVX512BF16__)
         run(forward_pieces<Halved<ByVectors>>, a);  // which tiles may have taken the place of
         run(backward_pieces<Halved<ByVectors>>, a);
@@ -159,6 +162,11 @@ void pictures(int64_t n_rays, int64_t regions, int64_t capacity, double margin) 
         ObserveArgs observed{0, count, a.local, capacity, a.slots, c.relative, places.data(), regions, 1 / 12.0, 0.1f, 0,
                              maxima.data()};
         run(observe, observed);
+        std::vector<uint64_t> cells(words.size()), bits(words.size());
+        RebuildArgs anew{0, places.data(), regions, 0.9f, 76, maxima.data(), cells.data(), bits.data(),
+                         width == 1 ? reinterpret_cast<const uint64_t*>(words.data()) : nullptr};
+        run(fade, anew);
+        run(grow, anew);
         c.values_gradient = values.data();  // in place
         run(composite_backward, c);
     }

@@ -98,7 +98,7 @@ class _Field(torch.autograd.Function):
         inputs = ctx.saved_tensors
         trunk_weights, head_weights, features, place, directions = inputs
         args, held = _arguments(ctx.task, *inputs)
-        _, _, _, wants_features, _, wants_directions = ctx.needs_input_grad
+        _, wants_trunk, wants_head, wants_features, _, wants_directions = ctx.needs_input_grad
         gradient = gradient.contiguous()
         args.gradient = gradient.data_ptr()
         for_features = for_place = for_directions = None
@@ -110,7 +110,8 @@ class _Field(torch.autograd.Function):
         if wants_directions:
             for_directions = torch.empty(args.n, directions.shape[1])
             args.directions_gradient = for_directions.data_ptr()
-        for_weights = _backward(args, held, trunk_weights, head_weights)
+        for_weights = _backward(args, held, trunk_weights if wants_trunk else None,
+                                head_weights if wants_head else None)
         if for_directions is not None and ctx.task.rays is not None:
             for_directions = torch.zeros_like(directions).index_add(0, ctx.task.rays, for_directions)
         return None, *for_weights, for_features, for_place, for_directions

@@ -58,15 +58,16 @@ MarchArgs = _struct("MarchArgs", "i next n_rays; p origins directions; d near fa
                     "p regions; i n_regions; d6 bounds; d margin; i3 axes; i inverse; p words; d cell cells_a_unit; "
                     "p first counts found; i room used; p found_at offsets dropped following; i capacity; "
                     "p local slots rays t delta order halls")
-ObserveArgs = _struct("ObserveArgs", "i next n; p local; i local_stride; p slots relative regions; i n_regions; d cell; "
-                      "f least unused; p maxima")
+ObserveArgs = _struct("ObserveArgs", "i next n; p local; i local_stride; p slots relative regions; i n_regions; "
+                      "d cell; f least unused; p maxima")
+RebuildArgs = _struct("RebuildArgs", "i next; p regions; i n_regions; f decay; w least; p maxima found words floor")
 AdamArgs = _struct("AdamArgs", "i next n; p values first second gradient; f rate beta1 beta2 epsilon correction1 "
                    "correction2")
 MIRRORS = (Piece, Level, EncodeArgs, Pending, TableArgs, FieldArgs, CompositeArgs, Region, MarchArgs, AdamArgs,
-           SurfaceArgs, ObserveArgs)
+           SurfaceArgs, ObserveArgs, RebuildArgs)
 WORKERS = ("encode", "encode_places_gradient", "update_tables", "field_forward", "field_backward", "composite",
            "composite_backward", "march_look_ahead", "march_count", "march_fill", "adam_dense",
-           "surfaces", "observe")
+           "surfaces", "observe", "fade", "grow")
 _loading = ForkedLock()
 _loaded: list[ctypes.CDLL] = []  # at most one
 

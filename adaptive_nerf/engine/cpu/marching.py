@@ -1,5 +1,4 @@
-"""Marching by the library: once to count, once to fill the buffer, so that where a row goes depends on no thread. And what
-the samples tell of the cells that were marched through."""
+"""Marching by the library: once to count, once to fill the buffer, so that where a row goes depends on no thread."""
 
 import ctypes
 import functools
@@ -8,16 +7,8 @@ import torch
 from torch import Tensor
 
 from adaptive_nerf.engine.cpu import checks, pool
-from adaptive_nerf.engine.cpu.buffers import by_axis, float32
-from adaptive_nerf.engine.cpu.library import (
-    MarchArgs,
-    ObserveArgs,
-    Region,
-    groups_of_numbers,
-    groups_of_rays,
-    library,
-)
-from adaptive_nerf.engine.reference_occupancy import WORD
+from adaptive_nerf.engine.cpu.buffers import float32
+from adaptive_nerf.engine.cpu.library import MarchArgs, Region, groups_of_rays, library
 from adaptive_nerf.engine.samples import Occupancy, Rays, Regions, Samples, Stepping
 
 HALL = 4  # words along an edge
@@ -37,7 +28,7 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
     counts, offsets = torch.empty(n_rays, n_regions, dtype=torch.int32), torch.empty(n_rays + 1, dtype=torch.int32)
     dropped, following = torch.empty(n_rays, dtype=torch.bool), torch.empty(n_rays, dtype=torch.int32)
     first = None if first is None else first.to(torch.int32).contiguous()
-    places = _regions(regions, occupancy.blocks)
+    places = places_of(regions, occupancy.blocks)
     args = MarchArgs(n_rays=n_rays, origins=origins.data_ptr(), directions=directions.data_ptr(), near=rays.near,
                      far=rays.far, step=stepping.step, key=stepping.key or 0, stratified=stepping.key is not None,
                      most=stepping.most, regions=ctypes.addressof(places), n_regions=n_regions, bounds=regions.bounds,
@@ -66,22 +57,8 @@ def march(rays: Rays, regions: Regions, occupancy: Occupancy, stepping: Stepping
                    following, offsets[-1:])
 
 
-def observe(maxima: Tensor, samples: Samples, relative: Tensor, regions: Regions, occupancy: Occupancy,
-            least: float) -> None:
-    count = checks.rows_in_use(samples, min(len(relative), len(samples.slots), len(samples.local)))
-    checks.plain("maxima", maxima, torch.uint8, (occupancy.first_words[-1] * WORD,))
-    checks.plain("samples.slots", samples.slots, torch.int32)
-    checks.plain("relative", relative, torch.float32)
-    local, stride = by_axis(samples.local)
-    places = _regions(regions, occupancy.blocks)
-    args = ObserveArgs(n=count, local=local.data_ptr(), local_stride=stride, slots=samples.slots.data_ptr(),
-                       relative=relative.data_ptr(), regions=ctypes.addressof(places), n_regions=len(places),
-                       cell=occupancy.cell, least=least, maxima=maxima.data_ptr())
-    pool.run(library().observe, args, groups_of_numbers(count))
-
-
 @functools.lru_cache(maxsize=64)
-def _regions(regions: Regions, blocks: tuple[tuple[int, int, int], ...]) -> ctypes.Array:
+def places_of(regions: Regions, blocks: tuple[tuple[int, int, int], ...]) -> ctypes.Array:
     found, first, hall = (Region * len(blocks))(), 0, 0
     for region, box, centroid, side, size in zip(found, regions.boxes, regions.centroids, regions.sides, blocks,
                                                  strict=True):

@@ -1,5 +1,6 @@
 """The cpu engine against the torch reference in float64, on random shapes and every option."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -169,6 +170,24 @@ def test_compositing_gives_the_same_pictures_and_gradients(cpu, lengths, seed, c
     assert (found.median != expected.median).float().mean() < 0.05  # a half is reached one sample earlier or later
 
 
+@pytest.mark.parametrize("held", ["trunk", "head"])
+def test_weights_that_are_held_take_nothing_from_the_others(cpu, held):
+    """Their gradient is not worked out; all else is the same to the last bit."""
+    samples, generator = ragged_samples([30, 0, 70], 1, slots=2), torch.Generator().manual_seed(1)
+    shapes = Trunk(Network(8, 24, 1, GEOMETRY)), Network(32, 24, 2, 3)
+    weights = {"trunk": torch.stack([shapes[0].network.initial(generator) for _ in range(2)]),
+               "head": shapes[1].initial(generator)[None]}
+    features, directions = random(generator, 100, 2, 4), random(generator, 3, 16)
+    results = []
+    for frozen in ((), (held,)):
+        own = {name: value.clone().requires_grad_(name not in frozen) for name, value in weights.items()}
+        places = features.clone().requires_grad_()
+        cpu.field(own["trunk"], own["head"], places, directions, samples, shapes).square().sum().backward()
+        results.append({"places": places.grad} | {name: value.grad for name, value in own.items()})
+    assert results[1].pop(held) is None
+    assert all(torch.equal(value, results[0][name]) for name, value in results[1].items())
+
+
 @often
 @given(st.lists(st.integers(0, 90), min_size=1, max_size=80), SEEDS, SLOTS, st.floats(0.001, 0.5))
 def test_rays_meet_the_same_surfaces(cpu, lengths, seed, n_slots, window):
@@ -195,6 +214,27 @@ def test_the_same_cells_are_told_of(cpu, lengths, seed, n_slots, least):
     cpu.observe(found, samples, relative, regions, occupancy, least)
     TORCH.observe(expected, samples, relative, regions, occupancy, least)
     assert torch.equal(found, expected)
+
+
+@often
+@given(st.lists(st.tuples(*[st.integers(1, 3)] * 3), min_size=1, max_size=4), SEEDS, st.floats(0, 1), st.booleans(),
+       st.sampled_from([0.02, 0.5, 1.0]), st.data())
+def test_the_same_cells_are_marched_through(cpu, blocks, seed, decay, with_floor, filled, data):
+    """Of the slots that are named; full ones, and such as have hardly anything."""
+    generator = torch.Generator().manual_seed(seed)
+    regions = Regions.of([[0, 0, 0, *(0.2 * side for side in size)] for size in blocks])
+    occupancy = Occupancy(torch.randint(-2**62, 2**62, (sum(map(math.prod, blocks)),), generator=generator),
+                          tuple(blocks), 0.05)
+    maxima = torch.randint(0, 256, (64 * len(occupancy.words),), generator=generator, dtype=torch.uint8)
+    maxima *= torch.rand(len(maxima), generator=generator) < filled
+    floor = torch.randint(-2**62, 2**62, occupancy.words.shape, generator=generator) if with_floor else None
+    slots = data.draw(st.lists(st.integers(0, len(blocks) - 1), unique=True))
+    results = []
+    for engine in (cpu, TORCH):
+        own, words = maxima.clone(), replace(occupancy, words=occupancy.words.clone())
+        engine.rebuild(own, regions, words, (0.3, decay), floor, slots)
+        results.append((own, words.words))
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
 @often

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
+from adaptive_nerf.engine.reference_occupancy import grown
 from adaptive_nerf.engine.samples import Rays
 from adaptive_nerf.geometry.rays import camera_rays
 from adaptive_nerf.models.field import radiance
-from adaptive_nerf.models.occupancy import START, THRESHOLD, WORD, OccupancyGrids, grown
+from adaptive_nerf.models.occupancy import START, THRESHOLD, WORD, OccupancyGrids
 from adaptive_nerf.rendering.types import Output
 from tests.support.fields import (
     CELL,

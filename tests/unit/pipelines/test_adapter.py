@@ -9,6 +9,7 @@ import torch
 
 from adaptive_nerf.data.ray_store import RayBatch
 from adaptive_nerf.engine import precision
+from adaptive_nerf.engine.optimise import Moments
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.pipelines.adaptation import base_of, old_photos, photos_to_absorb, settings_of
 from adaptive_nerf.pipelines.adapter import Adapter
@@ -60,6 +61,7 @@ def same(first: Model, second: Model) -> bool:
 def test_the_first_step_moves_what_is_news_and_hardly_what_the_photos_confirm(begun):
     careful, eager = begun(), begun()
     eager.joint.optimiser.usual = None
+    eager.joint.optimiser.moments["tables"] = Moments.of(eager.joint.field.parameters.tables)
     ways = [after(each, 1).field.parameters.tables - each.base.field.parameters.tables for each in (careful, eager)]
     far = [way[way != 0].abs() for way in ways]
     assert float(far[0].median()) < 0.5 * float(far[1].median())

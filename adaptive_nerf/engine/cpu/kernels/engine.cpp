@@ -4,7 +4,7 @@
 #include "dense.h"
 #include "field.h"
 #include "march.h"
-#include "observe.h"
+#include "occupancy.h"
 #include "surfaces.h"
 #include "tables.h"
 
@@ -13,7 +13,7 @@ extern "C" {
 int64_t size_of_arguments(int64_t which) {
     const int64_t sizes[] = {sizeof(Piece),     sizeof(Level),         sizeof(EncodeArgs), sizeof(Pending), sizeof(TableArgs),
                              sizeof(FieldArgs), sizeof(CompositeArgs), sizeof(Region),     sizeof(MarchArgs), sizeof(AdamArgs),
-                             sizeof(SurfaceArgs), sizeof(ObserveArgs)};
+                             sizeof(SurfaceArgs), sizeof(ObserveArgs), sizeof(RebuildArgs)};
     return which < int64_t(sizeof sizes / sizeof sizes[0]) ? sizes[which] : -1;
 }
 }

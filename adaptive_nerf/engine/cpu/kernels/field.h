@@ -35,7 +35,7 @@ struct FieldArgs {
     int64_t features_gradient_stride;
     float* place_gradient;         // [n][16]
     float* directions_gradient;    // [n][16 + code], a row for each row of `out`; or null
-    float* trunk_gradient;         // [n_pieces][n_weights], summed up afterwards
+    float* trunk_gradient;         // [n_pieces][n_weights], summed up afterwards; or null: not wanted
     float* head_gradient;
 };
 
@@ -174,7 +174,7 @@ struct FieldBackward {
                 slope[i * ldo + c] = a.gradient[(begin + i) * given + given - 3 + c] * v * (1 - v);
             }
         const int64_t wanted = a.directions_gradient ? a.head.width[0] : kGeometry;
-        Arithmetic::backward(tile.head, tile.head_values, head_slopes, head_gradient, wanted);
+        Arithmetic::backward(tile.head, tile.head_values, head_slopes, a.head_gradient ? &head_gradient : nullptr, wanted);
         const float* in = head_slopes.value[0];
         for (int64_t i = 0; i < count; ++i) {
             if (a.directions_gradient)
@@ -195,8 +195,8 @@ struct FieldBackward {
             const float density = out[i * kGeometry];
             slope[i * kGeometry] = density < densest ? from[0] * density : 0;
         }
-        Arithmetic::backward(tile.trunk, tile.trunk_values, trunk_slopes, trunk_gradient,
-                      a.features_gradient ? a.trunk.width[0] : 0);
+        Arithmetic::backward(tile.trunk, tile.trunk_values, trunk_slopes, a.trunk_gradient ? &trunk_gradient : nullptr,
+                             a.features_gradient ? a.trunk.width[0] : 0);
         if (a.features_gradient) write_features(begin, count);
     }
 
@@ -218,8 +218,8 @@ struct FieldBackward {
             if (tile.with_head) through_head(begin, count);
             if (tile.with_trunk) through_trunk(begin, count);
         }
-        if (tile.with_trunk) trunk_gradient.move_to(a.trunk_gradient + number * a.trunk.n_weights());
-        if (tile.with_head) head_gradient.move_to(a.head_gradient + number * a.head.n_weights());
+        if (a.trunk_gradient) trunk_gradient.move_to(a.trunk_gradient + number * a.trunk.n_weights());
+        if (a.head_gradient) head_gradient.move_to(a.head_gradient + number * a.head.n_weights());
     }
 
     const float densest = exponential(all(kDensest))[0];

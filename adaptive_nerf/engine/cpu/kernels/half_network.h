@@ -140,14 +140,15 @@ struct Halved {
         }
     }
 
-    static void backward(const Packed& weights, const Activations& a, const Activations& d, WeightGradient& gradient,
+    static void backward(const Packed& weights, const Activations& a, const Activations& d, WeightGradient* gradient,
                          int64_t wanted) {
         const Shape& shape = weights.shape;
         d.halve(shape.layers);
         for (int64_t l = shape.layers - 1; l >= 0; --l) {
             const int64_t stride = shape.stride(l), ldr = d.row_stride(l);
-            Way::outer(d.pairs[l + 1], shape.stride(l + 1), a.pairs[l], stride, gradient.layer[l], stride, shape.out(l),
-                       stride);
+            if (gradient)
+                Way::outer(d.pairs[l + 1], shape.stride(l + 1), a.pairs[l], stride, gradient->layer[l], stride, shape.out(l),
+                           stride);
             float *out = d.value[l], *rows = d.rows[l], *pairs = d.pairs[l];
             const float* reached = a.rows[l];
             const auto plain = [=](int64_t row, int64_t column, Floats value, Floats next) {

@@ -118,13 +118,13 @@ struct Whole {
     }
 
     // On entry d.value[layers] holds the gradient of the outputs; on return d.value[0] that of the first `wanted` inputs.
-    static void backward(const Packed& weights, const Activations& a, const Activations& d, WeightGradient& gradient,
+    static void backward(const Packed& weights, const Activations& a, const Activations& d, WeightGradient* gradient,
                          int64_t wanted) {
         const Shape& shape = weights.shape;
         for (int64_t l = shape.layers - 1; l >= 0; --l) {
             const int64_t stride = shape.stride(l), ldd = shape.stride(l + 1);
             const float *slope = d.value[l + 1], *matrix = weights.backward[l];
-            outer<Singles>(slope, ldd, a.value[l], stride, gradient.layer[l], stride, shape.out(l), stride);
+            if (gradient) outer<Singles>(slope, ldd, a.value[l], stride, gradient->layer[l], stride, shape.out(l), stride);
             float* out = d.value[l];
             const float* reached = a.value[l];
             const auto plain = [=](int64_t row, int64_t column, Floats value, Floats next) {

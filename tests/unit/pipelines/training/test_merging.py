@@ -147,7 +147,8 @@ def test_trained_apart_it_is_as_good_as_trained_together_within_3_tenths_of_a_de
         train_job, training_scene, tmp_path, monkeypatch):
     """On photos that nobody was trained on, after the same number of rays: twice as many steps as each half takes.
 
-    The base has found out what experts share. One seed says little: the mean of three is compared.
+    The base has found out what experts share. One seed says little: the mean of three is compared; nor do steps of
+    a few hundred rays, whose noise is larger than what is looked for.
     """
     monkeypatch.setattr(joint, "HELD_STEPS", 100)  # a training in small: the air is found empty early
     monkeypatch.setattr(joint, "DECAY", 0.85)
@@ -158,7 +159,7 @@ def test_trained_apart_it_is_as_good_as_trained_together_within_3_tenths_of_a_de
 
     gains, differences = [], []
     for seed in range(3):
-        fields = {"rays": 400, "samples": 16_000, "log2_hashmap_size": 12, "max_resolution": 32, "seed": seed,
+        fields = {"rays": 800, "samples": 32_000, "log2_hashmap_size": 12, "max_resolution": 32, "seed": seed,
                   "sigma_lr": 0.02, "color_lr": 0.02, "encoding_lr": 0.03}  # fast, for so short a training
         base = train_job(f"base{seed}", **fields, outer_steps=500, no_scheduler=True).out
         fields["checkpoint_path"] = str(base)
