@@ -9,7 +9,7 @@
 #include <unistd.h>
 #define HAS_TILES
 
-constexpr int64_t kTileRows = 16, kTileHalves = 32;
+constexpr int64_t kTileHalves = 32;  // in a row
 
 // Whether this process may use the unit; the system wants to be asked once, for its larger frames of signals.
 inline bool tiles_work() {
