@@ -40,14 +40,7 @@ inline void fill_row(const MarchArgs& a, const Ray& ray, int64_t index, const Fo
 extern "C" {
 // Fills `halls`. An item is a slab of a region.
 void march_look_ahead(MarchArgs* args) {
-    const MarchArgs& a = *args;
-    int64_t slabs = 0;
-    for (int64_t s = 0; s < a.n_regions; ++s) slabs += a.regions[s].halls[0];
-    for (int64_t item; (item = take(&args->next, slabs)) >= 0;) {
-        int64_t s = 0, x = item;
-        while (x >= a.regions[s].halls[0]) x -= a.regions[s++].halls[0];
-        look_into_halls(a, a.regions[s], x);
-    }
+    by_slab(args, &Region::halls, [&](const Region& region, int64_t x) { look_into_halls(*args, region, x); });
 }
 
 void march_count(MarchArgs* args) {

@@ -56,6 +56,18 @@ struct MarchArgs {
     int64_t* halls;            // not 0 where anything is in it; or null: nobody has looked
 };
 
+// Calls `work` with slabs of the regions along x, an item each; `sizes`: how many of what there are along each axis.
+template <class Args, class Work>
+inline void by_slab(Args* args, int64_t (Region::*sizes)[3], Work work) {
+    int64_t slabs = 0;
+    for (int64_t s = 0; s < args->n_regions; ++s) slabs += (args->regions[s].*sizes)[0];
+    for (int64_t item; (item = take(&args->next, slabs)) >= 0;) {
+        int64_t s = 0, x = item;
+        while (x >= (args->regions[s].*sizes)[0]) x -= (args->regions[s++].*sizes)[0];
+        work(args->regions[s], x);
+    }
+}
+
 inline float drawn(uint64_t key, uint64_t index) {  // draws.uniform
     uint64_t word = key + (index + 1) * 0x9E3779B97F4A7C15ull;
     word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9ull;

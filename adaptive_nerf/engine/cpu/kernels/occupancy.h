@@ -33,7 +33,7 @@ inline int64_t cell_along(float place, float cells_a_unit, int64_t blocks) {
     return cell >= last ? 4 * blocks - 1 : cell > 0 ? int64_t(cell) : 0;  // NaN: 0
 }
 
-inline void raise(uint8_t* maximum, uint8_t value) {
+inline void raise_to(uint8_t* maximum, uint8_t value) {
     uint8_t there = __atomic_load_n(maximum, __ATOMIC_RELAXED);
     while (there < value && !__atomic_compare_exchange_n(maximum, &there, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
 }
@@ -51,7 +51,7 @@ extern "C" void observe(ObserveArgs* args) {
             const int64_t word = region.first_word + ((at[0] >> 2) * region.blocks[1] + (at[1] >> 2)) * region.blocks[2] + (at[2] >> 2);
             const int64_t bit = (at[0] & 3) * 16 + (at[1] & 3) * 4 + (at[2] & 3);
             const float share = a.relative[i] < 1 ? a.relative[i] : 1;
-            raise(a.maxima + word * 64 + bit, uint8_t(std::nearbyint(share * 255)));
+            raise_to(a.maxima + word * 64 + bit, uint8_t(std::nearbyint(share * 255)));
         }
     }
 }
@@ -95,21 +95,9 @@ inline void grow_slab(const RebuildArgs& a, const Region& region, int64_t x) {
         }
 }
 
-// Calls `work` with slabs of the regions along x, an item each.
-template <class Work>
-inline void by_slab(RebuildArgs* args, Work work) {
-    int64_t slabs = 0;
-    for (int64_t s = 0; s < args->n_regions; ++s) slabs += args->regions[s].blocks[0];
-    for (int64_t item; (item = take(&args->next, slabs)) >= 0;) {
-        int64_t s = 0, x = item;
-        while (x >= args->regions[s].blocks[0]) x -= args->regions[s++].blocks[0];
-        work(args->regions[s], x);
-    }
-}
-
 extern "C" {
 void fade(RebuildArgs* args) {
-    by_slab(args, [&](const Region& region, int64_t x) {
+    by_slab(args, &Region::blocks, [&](const Region& region, int64_t x) {
         const int64_t slab = region.blocks[1] * region.blocks[2], first = region.first_word + x * slab;
         for (int64_t word = first; word < first + slab; ++word)
             args->found[word] = faded(args->maxima + word * 64, args->least, args->decay);
@@ -117,6 +105,6 @@ void fade(RebuildArgs* args) {
 }
 
 void grow(RebuildArgs* args) {
-    by_slab(args, [&](const Region& region, int64_t x) { grow_slab(*args, region, x); });
+    by_slab(args, &Region::blocks, [&](const Region& region, int64_t x) { grow_slab(*args, region, x); });
 }
 }
