@@ -4,6 +4,8 @@ A *slot* is a loaded expert: operations know slots, never expert ids. All positi
 says `local`: (p - box min) / longest side of the box, so that cells are cubes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +23,11 @@ class Rays:
     directions: Tensor  # [n_rays, 3], of length 1
     near: float = 0.0
     far: float = float("inf")
+
+    def some(self, which: Tensor) -> Rays:
+        """Those of the numbers [n]."""
+        return replace(self, origins=self.origins.index_select(0, which),
+                       directions=self.directions.index_select(0, which))
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Regions:
             raise ValueError(f"the margin of the regions is {self.margin}; it is at least 1")
 
     @classmethod
-    def of(cls, boxes: Sequence[Sequence[float]]) -> "Regions":
+    def of(cls, boxes: Sequence[Sequence[float]]) -> Regions:
         """Centroids in the middle of the boxes, the nearest alone."""
         middles = tuple(tuple((box[axis] + box[axis + 3]) / 2 for axis in range(3)) for box in boxes)
         return cls(tuple(map(tuple, boxes)), middles)
@@ -71,7 +78,7 @@ class Occupancy:
     cell: float  # edge, in scene units
 
     @classmethod
-    def full(cls, regions: Regions, cell: float, device: torch.device | str = "cpu") -> "Occupancy":
+    def full(cls, regions: Regions, cell: float, device: torch.device | str = "cpu") -> Occupancy:
         blocks = tuple(_blocks(box, cell) for box in regions.boxes)
         total = sum(x * y * z for x, y, z in blocks)
         return cls(torch.full((total,), -1, dtype=torch.int64, device=device), blocks, cell)
@@ -115,7 +122,7 @@ class Samples:
     following: Tensor  # [n_rays] int32: the lattice point to go on with, -1 where the ray is done
     count: Tensor  # [1] int32
 
-    def trimmed(self) -> "Samples":
+    def trimmed(self) -> Samples:
         """Without the unused rows. Reads the count: on a GPU that waits for it."""
         n = int(self.count)
         return replace(self, local=self.local[:n], slots=self.slots[:n], rays=self.rays[:n], t=self.t[:n],

@@ -110,16 +110,19 @@ def _seen_behind(field: Field, rays: Rays, directions: Tensor, opacity: Tensor) 
     if field.architecture.background is None:
         return background
     open_rays = (opacity < OPAQUE).nonzero()[:, 0]
-    part = replace(rays, origins=rays.origins[open_rays], directions=rays.directions[open_rays])
     floor = opacity.new_full((len(open_rays), 3), UNKNOWN)
-    return background.index_copy(0, open_rays, _backdrop(field, part, directions[open_rays], floor))
+    seen = _backdrop(field, rays.some(open_rays), directions.index_select(0, open_rays), floor)
+    return background.index_copy(0, open_rays, seen)
 
 
 def _backdrop(field: Field, rays: Rays, directions: Tensor, floor: Tensor) -> Tensor:
-    """`floor` behind rays that leave the boxes downwards, else the backdrop. -> [n_rays, 3]"""
-    colours = behind(field.engine, field.parameters.background, field.architecture.background, rays,
-                     (directions[:, :DIRECTION].contiguous(), field.regions))
-    return torch.where(leaves_downwards(rays, field.regions)[:, None], floor, colours)
+    """`floor` behind rays that leave the boxes downwards (of a flight over a city nearly all), else the backdrop.
+    -> [n_rays, 3]"""
+    beside = (~leaves_downwards(rays, field.regions)).nonzero()[:, 0]
+    harmonics = directions.index_select(0, beside)[:, :DIRECTION].contiguous()
+    colours = behind(field.engine, field.parameters.background, field.architecture.background, rays.some(beside),
+                     (harmonics, field.regions))
+    return floor.index_copy(0, beside, colours)
 
 
 def _seen_from(field: Field, rays: Rays, codes: Tensor | None) -> Tensor:
