@@ -56,13 +56,17 @@ class OccupancyGrids:
         """Where the maxima of the cells of places lie. [n], [n, 3] -> [n] int64"""
         return reference_occupancy.cells(slots, local, self.regions, self.occupancy)
 
-    def rebuild(self, decay: float, floor: Tensor | None = None, slots: Collection[int] | None = None) -> None:
-        """Let all maxima decay, and set the bits anew; those of the floor [n_words] stay set.
+    def rebuild(self, decay: float, floor: Tensor | None = None, slots: Collection[int] | None = None,
+                may: Tensor | None = None) -> None:
+        """Let all maxima decay, and set the bits anew; those of the floor [n_words] stay set, and none is set that is
+        not in `may` [n_words].
 
         Only of some slots, where those are named: what nobody looks at would decay to nothing.
         """
         named = tuple(range(len(self.occupancy.blocks)) if slots is None else slots)
         engine(self.maxima.device).rebuild(self.maxima, self.regions, self.occupancy, (THRESHOLD, decay), floor, named)
+        if may is not None:
+            self.occupancy.words.bitwise_and_(may)
 
     def only(self, slots: Collection[int]) -> OccupancyGrids:
         """With nothing to see in the other slots."""

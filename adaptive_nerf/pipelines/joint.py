@@ -106,6 +106,7 @@ class Joint:
     full_from: float = 0.0  # scene units, the height that the drone flew at: see Guard
     pull: float = 0.0  # of the depth, see `_pulled`
     floor: Tensor | None = None  # occupancy bits that stay, whatever is seen: of a model that only absorbs a flight
+    may: Tensor | None = None  # occupancy bits that may be set, see few_views; None: all
     step: int = 0
     held: tuple[str, ...] = ()  # names of parameters that take no gradient
     sink: TableGradients = field(init=False)
@@ -236,4 +237,4 @@ class Joint:
         adapting = self.floor is not None
         if (self.step + 1) % REBUILD_EVERY == 0 and (adapting or self.step >= HELD_STEPS):
             learning = self.optimiser.active.nonzero()[:, 0].tolist()
-            self.field.grids.rebuild(ADAPTING_DECAY if adapting else DECAY, self.floor, learning)
+            self.field.grids.rebuild(ADAPTING_DECAY if adapting else DECAY, self.floor, learning, self.may)

@@ -22,7 +22,7 @@ from adaptive_nerf.jobs.spec import Train
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint, save
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.models.model import Model
-from adaptive_nerf.pipelines import training_start
+from adaptive_nerf.pipelines import few_views, training_start
 from adaptive_nerf.pipelines.joint import SAMPLES_AT_FIRST, Joint
 from adaptive_nerf.pipelines.meta import MetaSettings, cells_by_slot, outer_step
 from adaptive_nerf.pipelines.metrics import mean_score
@@ -130,6 +130,8 @@ class Training:
     def _joint_step(self, rates: Rates) -> dict[str, float]:
         self.joint.pull = pull(self.plan.progress) if self.began_at == 0 else 0.0  # what is there already stays there
         taken = self.joint.take(rates)
+        if self.joint.step == few_views.AFTER_STEPS and self.began_at == 0:
+            few_views.leave_to_the_ground(self.joint, self.start.scene_frame.metres_per_unit)
         return {"loss": taken.loss, "train_psnr_db": taken.psnr_db, "rays": float(taken.rays)}
 
     def _tell(self, metrics: dict[str, float]) -> None:

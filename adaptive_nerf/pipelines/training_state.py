@@ -46,6 +46,8 @@ def optimiser_files(joint: Joint) -> dict[str, Tensors]:
     for slot, expert in enumerate(joint.field.experts):
         first, last = (place * WORD for place in grids.occupancy.first_words[slot:slot + 2])
         tensors = {"maxima": grids.maxima[first:last]}
+        if joint.may is not None:
+            tensors["may"] = joint.may[first // WORD:last // WORD]
         for name in ("tables", "trunks", *(["heads"] if own_head else [])):
             tensors |= {f"{name}_first": moments[name].first[slot], f"{name}_second": moments[name].second[slot]}
         files[f"optimiser_{expert:03d}"] = tensors
@@ -84,11 +86,14 @@ def restore(joint: Joint, checkpoint: Checkpoint) -> None:
         getattr(kept, which).copy_(value)
     for slot, expert in enumerate(joint.field.experts):
         for key, value in files.get(f"optimiser_{expert:03d}", {}).items():
-            name, _, which = key.rpartition("_")
+            first, last = grids.occupancy.first_words[slot:slot + 2]
             if key == "maxima":
-                first, last = (place * WORD for place in grids.occupancy.first_words[slot:slot + 2])
-                grids.maxima[first:last].copy_(value)
+                grids.maxima[first * WORD:last * WORD].copy_(value)
+            elif key == "may":
+                joint.may = torch.full_like(grids.occupancy.words, -1) if joint.may is None else joint.may
+                joint.may[first:last].copy_(value)
             else:
+                name, _, which = key.rpartition("_")
                 _row(moments[name], which, slot).copy_(value)
 
 
