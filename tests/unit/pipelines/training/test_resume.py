@@ -9,7 +9,7 @@ import pytest
 
 from adaptive_nerf.common.run_progress import StopRequested
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
-from adaptive_nerf.pipelines import meta_training
+from adaptive_nerf.pipelines import few_views, meta_training
 from tests.unit.pipelines.training.factory import after_steps, last_of, learned
 
 pytestmark = pytest.mark.usefixtures("lively_occupancy")
@@ -35,6 +35,17 @@ def test_stopped_in_the_joint_phase_with_any_optimiser(train_job, optimizer, app
     with pytest.raises(StopRequested):
         train_job("broken", stop=after_steps(3), **fields)
     assert learned(train_job("broken", **fields).out) == learned(unbroken.out)
+
+
+def test_what_is_closed_because_few_photos_see_it_is_closed_after_a_resume_too(train_job, monkeypatch):
+    for name, value in {"AFTER_STEPS": 2, "MANY": 2, "TRUSTED": 1}.items():
+        monkeypatch.setattr(few_views, name, value)
+    unbroken = train_job("unbroken", outer_steps=6)
+    with pytest.raises(StopRequested):
+        train_job("broken", stop=after_steps(3), outer_steps=6)
+    assert any((file["may"] == 0).any() for file in last_of(unbroken.out.with_name("broken")).optimiser().values()
+               if "may" in file)
+    assert learned(train_job("broken", outer_steps=6).out) == learned(unbroken.out)
 
 
 @pytest.mark.parametrize("steps", [3, 7])
