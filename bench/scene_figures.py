@@ -21,7 +21,7 @@ from adaptive_nerf.models.model import Model
 from adaptive_nerf.pipelines.adaptation import evenly
 from adaptive_nerf.pipelines.adapter import Adapter, AdaptSettings
 from adaptive_nerf.pipelines.meta import MetaSettings, outer_step
-from adaptive_nerf.pipelines.metrics import PhotoScore, depth_error, mean_score, psnr
+from adaptive_nerf.pipelines.metrics import DepthError, PhotoScore, depth_error, mean_score, psnr
 from adaptive_nerf.pipelines.rates import TRAINING, for_a_base_of
 from adaptive_nerf.pipelines.scoring import RGB_AND_DEPTH, picture_from, score_photos
 from adaptive_nerf.pipelines.training_start import FREE_AIR, ground_x, height_m
@@ -194,19 +194,21 @@ def _by_change(mixture: Mixture, photos: Sequence[LoadedPhoto], truth: GroundTru
 
 
 def _true_depth(mixture: Mixture, photos: Sequence[LoadedPhoto], truth: GroundTruth) -> list[Figure]:
-    errors_m, seams = [], []
+    errors: list[DepthError] = []
+    seams = []
     for photo in photos:
         known = truth.of(photo.photo.name, photo.camera.width, photo.camera.height)
         frame = picture_from(mixture, photo, RGB_AND_DEPTH | {Output.EXPERT})
         if known is None or frame.depth_m is None or frame.rgb is None or frame.expert_id is None:
             continue
         error = depth_error(frame.depth_m, known.depth_m, photo.valid)
-        errors_m += [error.median_m] if error else []
+        errors += [error] if error else []
         ids = frame.expert_id
         least = ndimage.minimum_filter(ids, SEAM_PX)  # -1: the end of what is known, which is no seam
         border = (ndimage.maximum_filter(ids, SEAM_PX) != least) & (least >= 0)
         if (border & photo.valid).sum() >= FEWEST_PIXELS:
             seams.append(psnr(frame.rgb, photo.colours, border & photo.valid)
                          - psnr(frame.rgb, photo.colours, ~border & photo.valid))
-    return [Figure("town_depth_median_m", statistics.median(errors_m), "m", 0.3, "lower"),
+    return [Figure("town_depth_median_m", statistics.median(error.median_m for error in errors), "m", 0.3, "lower"),
+            Figure("town_depth_p95_m", statistics.mean(error.p95_m for error in errors), "m"),
             Figure("town_seam_db", statistics.mean(seams), "dB", -0.5)]
