@@ -3,8 +3,8 @@
 Two or three photos are explained by such specks as well as by what they show; it is the many that carve. On the town,
 places that fewer than six photos see lay metres before the ground. So once the rest is known, what few photos see is
 taken to be about as high as the nearest ground that many see: it begins anew in a layer there, and above and below the
-layer nothing may be. What many photos see is left alone. A tower at the rim of a flight is lost to that; it was never
-where it stood, either.
+layer nothing may be. What many see is left alone, and so is what stands on it: fewer see the top of a tower than its
+foot. A tower at the rim of a flight is lost to that; it was never where it stood, either.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ COLUMN_M, MOST_COLUMNS = 4.0, 64  # of the ground: their side, and how many alon
 PLACES = 32_768  # that are looked at
 FEWEST_PLACES, LOW = 6, 0.9  # in a column, for its height to be known: of its places all but a tenth are higher
 HOUSE_M = 20.0  # what is narrower is no ground
+TALLER = 3.0  # a tower may be, than what many see of it
 STOREY_M, SLACK_M, SLOPE = 3.0, 1.0, 0.05  # above ground; above and below it; more by the distance from what is known
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -39,16 +40,16 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Layer:
-    """In which ground may be, over columns of the ground; scene units, x is down. Air is cut into blocks as wide."""
+    """In which ground may be, and what stands on it, over columns of the ground; scene units, x is down."""
 
-    low: Floats  # [3] corner of the first block
+    low: Floats  # [3] corner of the first block of air; blocks are as wide as columns
     side: float
     top: Floats  # [rows, columns] x
     bottom: Floats  # [rows, columns]
     known: Flags  # [rows, columns] many photos have shown how high it is
     views: Indices  # [storeys, rows, columns] how many photos see a block, whatever stands before it
 
-    def column(self, axis: int, places: Floats) -> Indices:
+    def block(self, axis: int, places: Floats) -> Indices:
         """Numbers of blocks along an axis, the nearest there is."""
         return np.clip(((places - self.low[axis]) / self.side).astype(int), 0, self.views.shape[axis] - 1)
 
@@ -76,34 +77,36 @@ def views(places: Floats, photos: Sequence[LoadedPhoto]) -> Indices:
 def layer_of(places: Floats, photos: Sequence[LoadedPhoto], bounds: Floats, metres_per_unit: float) -> Layer | None:
     """From places [n, 3] on surfaces; None where not enough of them are seen by many. bounds [2, 3], scene units"""
     trusted = places[views(places, photos) >= TRUSTED]
-    size = bounds[1] - bounds[0]
-    side = max(COLUMN_M / metres_per_unit, float(size[1:].max()) / MOST_COLUMNS)
+    size, unit = bounds[1] - bounds[0], 1 / metres_per_unit
+    side = max(COLUMN_M * unit, float(size[1:].max()) / MOST_COLUMNS)
     shape = np.maximum(1, np.ceil(size / side)).astype(int)
-    depths = _depths(trusted, bounds[0], side, shape[1:])
-    known = np.isfinite(depths)
+    lowest, highest = _depths(trusted, bounds[0], side, shape[1:])
+    known = np.isfinite(lowest)
     if not known.any():
         return None
-    around = 2 * round(HOUSE_M / metres_per_unit / side / 2) + 1
-    lowest = ndimage.maximum_filter(depths, around, mode="constant", cval=-np.inf)
+    around = 2 * round(HOUSE_M * unit / side / 2) + 1
+    lowest = ndimage.maximum_filter(lowest, around, mode="constant", cval=-np.inf)
     ground = ndimage.minimum_filter(np.where(np.isfinite(lowest), lowest, np.inf), around, mode="constant", cval=np.inf)
-    away, (row, column) = ndimage.distance_transform_edt(~known, return_indices=True)
-    spread = SLACK_M / metres_per_unit + SLOPE * side * away
+    height = np.subtract(ground, highest, out=np.zeros(known.shape), where=known)
+    away, nearest = ndimage.distance_transform_edt(~known, return_indices=True)
+    spread = SLACK_M * unit + SLOPE * side * away
     middles = (bounds[0, axis] + (np.arange(shape[axis]) + 0.5) * side for axis in range(3))
     blocks = np.stack(np.meshgrid(*middles, indexing="ij"), -1).reshape(-1, 3)
-    return Layer(bounds[0], side, ground[row, column] - STOREY_M / metres_per_unit - spread,
-                 lowest[row, column] + spread, known, views(blocks, photos).reshape(shape))
+    top = ground[tuple(nearest)] - STOREY_M * unit - spread - TALLER * ndimage.maximum_filter(height, 3) * known
+    return Layer(bounds[0], side, top, lowest[tuple(nearest)] + spread, known, views(blocks, photos).reshape(shape))
 
 
-def _depths(places: Floats, low: Floats, side: float, shape: Indices) -> Floats:
-    """How low each column reaches; -inf where too few places tell. -> [rows, columns] x"""
+def _depths(places: Floats, low: Floats, side: float, shape: Indices) -> tuple[Floats, Floats]:
+    """How low and how high each column reaches; -inf and inf where too few places tell. -> [rows, columns] x each"""
     row, column = np.clip(((places[:, 1:] - low[1:]) / side).astype(int), 0, shape - 1).T
     of = row * shape[1] + column
     order = np.lexsort((places[:, 0], of))
     told, first, counts = np.unique(of[order], return_index=True, return_counts=True)
-    depths = np.full(shape, -np.inf)
-    depths.flat[told] = places[order[first + (LOW * (counts - 1)).astype(int)], 0]
-    depths.flat[told[counts < FEWEST_PLACES]] = -np.inf
-    return depths
+    enough = counts >= FEWEST_PLACES
+    lowest, highest = np.full(shape, -np.inf), np.full(shape, np.inf)
+    for found, share in ((lowest, LOW), (highest, 1 - LOW)):
+        found.flat[told[enough]] = places[order[first + (share * (counts - 1)).astype(int)], 0][enough]
+    return lowest, highest
 
 
 def begin_anew(grids: OccupancyGrids, layer: Layer) -> Tensor:
@@ -124,10 +127,10 @@ def _words(grids: OccupancyGrids, layer: Layer) -> tuple[Flags, Flags]:
     anew, closed = [], []
     for box, blocks in zip(grids.regions.boxes, grids.occupancy.blocks, strict=True):
         x, y, z = (box[axis] + (np.arange(blocks[axis]) + 0.5) * length for axis in range(3))
-        row, column = layer.column(1, y)[:, None], layer.column(2, z)[None]
-        seen = layer.views[layer.column(0, x)[:, None, None], row[None], column[None]]
-        down = x[:, None, None]
-        within = (down > layer.top[row, column] - length / 2) & (down < layer.bottom[row, column] + length / 2)
-        anew.append(((seen > 0) & (seen < MANY) & within & ~layer.known[row, column]).ravel())
-        closed.append(((seen < MANY) & ~within).ravel())
+        row, column = layer.block(1, y)[:, None], layer.block(2, z)[None]
+        seen = layer.views[layer.block(0, x)[:, None, None], row, column]
+        down, at = x[:, None, None], (row, column)
+        within = (down > layer.top[at] - length / 2) & (down < layer.bottom[at] + length / 2)
+        anew.append((within & (seen > 0) & (seen < MANY) & ~layer.known[at]).ravel())
+        closed.append((~within & (seen < MANY)).ravel())
     return np.concatenate(anew), np.concatenate(closed)

@@ -49,7 +49,7 @@ def layer_over(height) -> Layer:
 
 def at(layer: Layer, y: float, z: float = 0.0) -> tuple[float, float]:
     """Top and bottom of the layer at a place of the ground."""
-    place = layer.column(1, np.array([y]))[0], layer.column(2, np.array([z]))[0]
+    place = layer.block(1, np.array([y]))[0], layer.block(2, np.array([z]))[0]
     return float(layer.top[place]), float(layer.bottom[place])
 
 
@@ -131,6 +131,14 @@ def test_what_many_photos_see_is_left_alone(joint):
     few_views.leave_to_the_ground(joint, UNIT_M)
     assert occupied(joint, MANY_THERE, SPECK)
     assert 0.1 < float((joint.field.grids.maxima == before).float().mean()) < 0.9
+
+
+def test_the_top_of_a_tower_is_left_alone_where_many_see_its_foot():
+    """Half of its height, and the ground around it."""
+    foot, width, height = -0.7, 8 / UNIT_M, 12 / UNIT_M
+    layer = layer_over(lambda y: np.where(np.abs(y - foot) < width, GROUND - height / 2, GROUND))
+    assert at(layer, foot)[0] < GROUND - height
+    assert at(layer, -0.3)[0] > GROUND - height / 2
 
 
 def test_what_was_closed_stays_closed_whatever_is_seen_there(joint):
