@@ -30,7 +30,7 @@ MANY, TRUSTED = 6, 9  # photos
 COLUMN_M, MOST_COLUMNS = 4.0, 64  # of the ground: their side, and how many along it at most
 PLACES = 32_768  # that are looked at
 FEWEST_PLACES, LOW = 6, 0.9  # in a column, for its height to be known: of its places all but a tenth are higher
-HOUSE_M = 20.0  # what is narrower is no ground
+HOUSE_M = 20.0  # what is narrower is no ground, and beside it there is some
 TALLER = 3.0  # a tower may be, than what many see of it
 STOREY_M, SLACK_M, SLOPE = 3.0, 1.0, 0.05  # above ground; above and below it; more by the distance from what is known
 Floats = npt.NDArray[np.float64]
@@ -85,15 +85,16 @@ def layer_of(places: Floats, photos: Sequence[LoadedPhoto], bounds: Floats, metr
     if not known.any():
         return None
     around = 2 * round(HOUSE_M * unit / side / 2) + 1
-    lowest = ndimage.maximum_filter(lowest, around, mode="constant", cval=-np.inf)
-    ground = ndimage.minimum_filter(np.where(np.isfinite(lowest), lowest, np.inf), around, mode="constant", cval=np.inf)
+    bottom = ndimage.maximum_filter(lowest, 2 * around + 1, mode="constant", cval=-np.inf)
+    dug = ndimage.maximum_filter(lowest, around, mode="constant", cval=-np.inf)
+    ground = ndimage.minimum_filter(np.where(np.isfinite(dug), dug, np.inf), around, mode="constant", cval=np.inf)
     height = np.subtract(ground, highest, out=np.zeros(known.shape), where=known)
     away, nearest = ndimage.distance_transform_edt(~known, return_indices=True)
     spread = SLACK_M * unit + SLOPE * side * away
     middles = (bounds[0, axis] + (np.arange(shape[axis]) + 0.5) * side for axis in range(3))
     blocks = np.stack(np.meshgrid(*middles, indexing="ij"), -1).reshape(-1, 3)
     top = ground[tuple(nearest)] - STOREY_M * unit - spread - TALLER * ndimage.maximum_filter(height, 3) * known
-    return Layer(bounds[0], side, top, lowest[tuple(nearest)] + spread, known, views(blocks, photos).reshape(shape))
+    return Layer(bounds[0], side, top, bottom[tuple(nearest)] + spread, known, views(blocks, photos).reshape(shape))
 
 
 def _depths(places: Floats, low: Floats, side: float, shape: Indices) -> tuple[Floats, Floats]:

@@ -71,10 +71,17 @@ def test_what_few_photos_see_is_as_high_as_the_nearest_that_many_see():
     assert far_bottom > bottom
 
 
-def test_a_house_is_no_ground():
+def test_beside_a_house_at_the_rim_there_may_be_ground():
     house = 0.8 * HOUSE_M / UNIT_M
-    layer = layer_over(lambda y: np.where(np.abs(y + house) < house / 2, GROUND - 0.15, GROUND))
-    assert at(layer, -house)[0] > GROUND - 0.15
+    layer = layer_over(lambda y: np.where((y > -0.1 - house) & (y < 0), GROUND - 0.15, GROUND))
+    assert at(layer, 0.2)[1] > GROUND
+
+
+def test_a_house_amid_the_flight_does_not_lift_the_ground_around_it():
+    house = 0.8 * HOUSE_M / UNIT_M
+    layer = layer_over(lambda y: np.where(np.abs(y + 0.5) < house / 2, GROUND - 0.15, GROUND))
+    assert at(layer, -0.5 + house)[0] > GROUND - 0.15
+    assert at(layer, -0.5)[0] < GROUND - 0.15
 
 
 def test_a_slope_is_ground_all_along():
