@@ -58,8 +58,8 @@ class OccupancyGrids:
 
     def rebuild(self, decay: float, floor: Tensor | None = None, slots: Collection[int] | None = None,
                 may: Tensor | None = None) -> None:
-        """Let all maxima decay, and set the bits anew; those of the floor [n_words] stay set, and none is set that is
-        not in `may` [n_words].
+        """Let all maxima decay, and set the bits anew; those of the floor [n_words] stay set; but none is set that
+        is not in `may` [n_words].
 
         Only of some slots, where those are named: what nobody looks at would decay to nothing.
         """

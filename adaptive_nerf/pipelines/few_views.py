@@ -3,8 +3,9 @@
 Two or three photos are explained by such specks as well as by what they show; it is the many that carve. On the town,
 places that fewer than six photos see lay metres before the ground. So once the rest is known, what few photos see is
 taken to be about as high as the nearest ground that many see: it begins anew in a layer there, and above and below the
-layer nothing may be. What many see is left alone, and so is what stands on it: fewer see the top of a tower than its
-foot. A tower at the rim of a flight is lost to that; it was never where it stood, either.
+layer nothing may be. What many see is left alone; over ground that many see the layer is as high as what stands there,
+for fewer see the top of a tower than its foot. A tower at the rim of a flight is lost to that; it was never where it
+stood, either.
 """
 
 from __future__ import annotations
@@ -25,14 +26,18 @@ from adaptive_nerf.models.occupancy import START, WORD, OccupancyGrids
 from adaptive_nerf.pipelines.joint import Joint
 from adaptive_nerf.pipelines.replay import surface_points
 
-AFTER_STEPS = 768  # the ground that many see is known by then; earlier it is fog
+AFTER_STEPS, LATEST = 768, 0.5  # the ground that many see is known by then; and at which share of a run at the latest
 MANY, TRUSTED = 6, 9  # photos
+REACH = 4.0  # of a photo, in flying heights: what is farther it hardly tells apart
 COLUMN_M, MOST_COLUMNS = 4.0, 64  # of the ground: their side, and how many along it at most
-PLACES = 32_768  # that are looked at
+PLACES = 65_536  # that are looked at
 FEWEST_PLACES, LOW = 6, 0.9  # in a column, for its height to be known: of its places all but a tenth are higher
-HOUSE_M = 20.0  # what is narrower is no ground, and beside it there is some
-TALLER = 3.0  # a tower may be, than what many see of it
-STOREY_M, SLACK_M, SLOPE = 3.0, 1.0, 0.05  # above ground; above and below it; more by the distance from what is known
+FEWEST_NEAR = 3  # known columns of nine: a single one may be a speck
+KNOWN_SHARE = 0.3  # of the columns whose ground many see; where fewer are known, nothing is inferred
+HOUSE_M, BESIDE_M = 20.0, 40.0  # wide, and half as high; so near any place there is ground
+TALLER = 3.0  # times as high as many see it, a tower may be
+STOREY_M, SLACK_M = 3.0, 1.0  # above ground; above and below it
+SLOPE, STEEP = 0.05, 75  # at least, by the distance from what is known; percentile of the known ground's own slopes
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
@@ -46,55 +51,82 @@ class Layer:
     side: float
     top: Floats  # [rows, columns] x
     bottom: Floats  # [rows, columns]
-    known: Flags  # [rows, columns] many photos have shown how high it is
-    views: Indices  # [storeys, rows, columns] how many photos see a block, whatever stands before it
+    inferred: Flags  # [rows, columns] few photos see even the ground
+    views: Indices  # [storeys, rows, columns] how many photos see the middle of a block, whatever stands before it
 
     def block(self, axis: int, places: Floats) -> Indices:
         """Numbers of blocks along an axis, the nearest there is."""
         return np.clip(((places - self.low[axis]) / self.side).astype(int), 0, self.views.shape[axis] - 1)
 
 
-def leave_to_the_ground(joint: Joint, metres_per_unit: float) -> None:
-    """From now on, for the places that few of the photos see; nothing changes where not enough is known."""
+def leave_to_the_ground(joint: Joint, metres_per_unit: float, chunk_points: int) -> None:
+    """From now on, for the places that few of the photos see; nothing is closed where not enough is known."""
     pixels = draws.below(draws.stream(joint.seed, "few views"), torch.arange(PLACES), len(joint.pool))
     field = replace(joint.field, step=joint.sampling.step, parameters=joint.field.parameters.map(Tensor.detach))
-    places = surface_points(field, joint.store, joint.pool.index_select(0, pixels).long())
-    bounds = np.array(field.regions.bounds).reshape(2, 3)
-    layer = layer_of(places[np.isfinite(places).all(1)], joint.store.photos, bounds, metres_per_unit)
-    if layer is not None:
-        joint.may = begin_anew(joint.field.grids, layer)
+    places = surface_points(field, joint.store, joint.pool.index_select(0, pixels).long(), chunk_points, joint.near)
+    sight = Sight(joint.store.photos, REACH * joint.full_from * metres_per_unit)
+    layer = layer_of(places[np.isfinite(places).all(1)], sight, np.array(field.regions.bounds).reshape(2, 3),
+                     metres_per_unit)
+    words = joint.field.grids.occupancy.words
+    joint.may = torch.full_like(words, -1) if layer is None else begin_anew(joint.field.grids, layer)
 
 
-def views(places: Floats, photos: Sequence[LoadedPhoto]) -> Indices:
-    """How many photos each place [n, 3] lies in, whatever stands before it. -> [n]"""
-    found = np.zeros(len(places), np.int64)
-    for camera in (photo.camera for photo in photos):
-        at, depth = camera.project(places)
-        found += (depth > 0) & (at >= 0).all(1) & (at[:, 0] < camera.width) & (at[:, 1] < camera.height)
-    return found
+@dataclass(frozen=True)
+class Sight:
+    photos: Sequence[LoadedPhoto]
+    reach_m: float
+
+    def views(self, places: Floats) -> Indices:
+        """How many photos each place [n, 3] lies in, whatever stands before it. -> [n]"""
+        found = np.zeros(len(places), np.int64)
+        for camera in (photo.camera for photo in self.photos):
+            at, depth_m = camera.project(places)
+            inside = (at >= 0).all(1) & (at[:, 0] < camera.width) & (at[:, 1] < camera.height)
+            found += inside & (depth_m > 0) & (depth_m < self.reach_m)
+        return found
 
 
-def layer_of(places: Floats, photos: Sequence[LoadedPhoto], bounds: Floats, metres_per_unit: float) -> Layer | None:
-    """From places [n, 3] on surfaces; None where not enough of them are seen by many. bounds [2, 3], scene units"""
-    trusted = places[views(places, photos) >= TRUSTED]
+def layer_of(places: Floats, sight: Sight, bounds: Floats, metres_per_unit: float) -> Layer | None:
+    """From places [n, 3] on surfaces; None where too little is known. bounds [2, 3], scene units"""
     size, unit = bounds[1] - bounds[0], 1 / metres_per_unit
     side = max(COLUMN_M * unit, float(size[1:].max()) / MOST_COLUMNS)
     shape = np.maximum(1, np.ceil(size / side)).astype(int)
-    lowest, highest = _depths(trusted, bounds[0], side, shape[1:])
+    lowest, highest = _depths(places[sight.views(places) >= TRUSTED], bounds[0], side, shape[1:])
     known = np.isfinite(lowest)
+    known &= ndimage.convolve(known.astype(int), np.ones((3, 3)), mode="constant") >= FEWEST_NEAR
     if not known.any():
         return None
-    around = 2 * round(HOUSE_M * unit / side / 2) + 1
-    bottom = ndimage.maximum_filter(lowest, 2 * around + 1, mode="constant", cval=-np.inf)
-    dug = ndimage.maximum_filter(lowest, around, mode="constant", cval=-np.inf)
-    ground = ndimage.minimum_filter(np.where(np.isfinite(dug), dug, np.inf), around, mode="constant", cval=np.inf)
+    lowest, highest = np.where(known, lowest, -np.inf), np.where(known, highest, np.inf)
+    bottom = ndimage.maximum_filter(lowest, round(2 * BESIDE_M * unit / side) | 1, mode="constant", cval=-np.inf)
+    ground = _opened(lowest, round(HOUSE_M * unit / side) | 1)
     height = np.subtract(ground, highest, out=np.zeros(known.shape), where=known)
     away, nearest = ndimage.distance_transform_edt(~known, return_indices=True)
-    spread = SLACK_M * unit + SLOPE * side * away
-    middles = (bounds[0, axis] + (np.arange(shape[axis]) + 0.5) * side for axis in range(3))
+    spread = SLACK_M * unit + _slope(ground / side, known) * side * away
+    ground, bottom = ground[tuple(nearest)], bottom[tuple(nearest)]
+    middles = [bounds[0, axis] + (np.arange(shape[axis]) + 0.5) * side for axis in range(3)]
     blocks = np.stack(np.meshgrid(*middles, indexing="ij"), -1).reshape(-1, 3)
-    top = ground[tuple(nearest)] - STOREY_M * unit - spread - TALLER * ndimage.maximum_filter(height, 3) * known
-    return Layer(bounds[0], side, top, bottom[tuple(nearest)] + spread, known, views(blocks, photos).reshape(shape))
+    columns = np.stack([ground, *np.meshgrid(*middles[1:], indexing="ij")], -1).reshape(-1, 3)
+    many = (sight.views(columns) >= MANY).reshape(known.shape)
+    if (known & many).sum() < KNOWN_SHARE * many.sum():
+        return None
+    stands = np.where(known, STOREY_M * unit + TALLER * ndimage.maximum_filter(height, 3),
+                      np.where(many, HOUSE_M / 2, STOREY_M) * unit)
+    return Layer(bounds[0], side, ground - spread - stands, bottom + spread, ~known & ~many,
+                 sight.views(blocks).reshape(shape))
+
+
+def _opened(lowest: Floats, width: int) -> Floats:
+    """Without what stands on it and is narrower; a slope stays. [rows, columns] x, -inf where it is not known"""
+    dug = ndimage.maximum_filter(lowest, width, mode="constant", cval=-np.inf)
+    return ndimage.minimum_filter(np.where(np.isfinite(dug), dug, np.inf), width, mode="constant", cval=np.inf)
+
+
+def _slope(ground: Floats, known: Flags) -> float:
+    """How steep to go on; [rows, columns], as high as columns are wide."""
+    rises = [np.abs(np.diff(np.where(known, ground, np.nan), axis=axis)).ravel() for axis in (0, 1)]
+    found = np.concatenate(rises)
+    found = found[np.isfinite(found)]
+    return max(SLOPE, float(np.percentile(found, STEEP))) if len(found) else SLOPE
 
 
 def _depths(places: Floats, low: Floats, side: float, shape: Indices) -> tuple[Floats, Floats]:
@@ -132,6 +164,7 @@ def _words(grids: OccupancyGrids, layer: Layer) -> tuple[Flags, Flags]:
         seen = layer.views[layer.block(0, x)[:, None, None], row, column]
         down, at = x[:, None, None], (row, column)
         within = (down > layer.top[at] - length / 2) & (down < layer.bottom[at] + length / 2)
-        anew.append((within & (seen > 0) & (seen < MANY) & ~layer.known[at]).ravel())
-        closed.append((~within & (seen < MANY)).ravel())
+        few = seen < MANY
+        anew.append((few & within & (seen > 0) & layer.inferred[at]).ravel())
+        closed.append((few & ~within).ravel())
     return np.concatenate(anew), np.concatenate(closed)

@@ -129,10 +129,16 @@ class Training:
 
     def _joint_step(self, rates: Rates) -> dict[str, float]:
         self.joint.pull = pull(self.plan.progress) if self.began_at == 0 else 0.0  # what is there already stays there
+        if self._leaves_to_the_ground():
+            unit_m = self.start.scene_frame.metres_per_unit
+            few_views.leave_to_the_ground(self.joint, unit_m, self.run.spec.chunk_points)
         taken = self.joint.take(rates)
-        if self.joint.step == few_views.AFTER_STEPS and self.began_at == 0:
-            few_views.leave_to_the_ground(self.joint, self.start.scene_frame.metres_per_unit)
         return {"loss": taken.loss, "train_psnr_db": taken.psnr_db, "rays": float(taken.rays)}
+
+    def _leaves_to_the_ground(self) -> bool:
+        """Once, in a training from nothing, while there is time to learn what begins anew."""
+        return (self.began_at == 0 and self.joint.may is None and self.joint.step >= few_views.AFTER_STEPS
+                and self.plan.progress <= few_views.LATEST)
 
     def _tell(self, metrics: dict[str, float]) -> None:
         if self.plan.seconds:

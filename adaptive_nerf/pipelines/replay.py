@@ -42,13 +42,14 @@ def replay_pool(field: Field, store: RayStore, old: Sequence[int], looks: Sequen
 
 
 @torch.no_grad()
-def surface_points(field: Field, store: RayStore, pixels: Tensor, chunk_points: int = CHUNK_POINTS) -> Floats:
+def surface_points(field: Field, store: RayStore, pixels: Tensor, chunk_points: int = CHUNK_POINTS,
+                   near: float = 0.0) -> Floats:
     """Where the rays of pixels meet a surface, in scene units, NaN where they meet none. [n] -> [n, 3]"""
     size = max(1, min(CHUNK, chunk_points // ROOM_A_RAY))
     found, done = [], 0
     while done < len(pixels):
         batch = store.rays(pixels[done:done + size]).to(field.parameters.device)
-        rays, samples = field.march_first(Rays(batch.origins, batch.directions),
+        rays, samples = field.march_first(Rays(batch.origins, batch.directions, near),
                                           min(chunk_points, size * ROOM_A_RAY))
         seen = radiance(field, rays, samples)
         t = met(field.engine, samples, seen.composited, field.step, len(field.experts)).distance

@@ -12,7 +12,7 @@ from adaptive_nerf.models.appearance import Appearance
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.models.occupancy import START, WORD
 from adaptive_nerf.pipelines import few_views
-from adaptive_nerf.pipelines.few_views import HOUSE_M, SLACK_M, STOREY_M, Layer, begin_anew, layer_of, views
+from adaptive_nerf.pipelines.few_views import HOUSE_M, SLACK_M, STOREY_M, Layer, Sight, begin_anew, layer_of
 from adaptive_nerf.pipelines.joint import Sampling
 from adaptive_nerf.pipelines.training_state import joint_of
 from tests.support.fields import CELL, FRAME, STEP, camera_over, known_field, random_field
@@ -21,6 +21,7 @@ from tests.unit.pipelines.looks import loaded_photo
 
 UNIT_M = FRAME.metres_per_unit
 GROUND, SPECK = 0.1, -0.15
+REACH_M = 100.0
 MANY_THERE, FEW_THERE = [[-0.5, 0.0]], [[0.6, 0.0]]
 BOUNDS = np.array([[-0.25, -1, -1], [0.25, 1, 1]])
 
@@ -42,7 +43,7 @@ def places_on(height) -> np.ndarray:
 
 
 def layer_over(height) -> Layer:
-    found = layer_of(places_on(height), PHOTOS, BOUNDS, UNIT_M)
+    found = layer_of(places_on(height), Sight(PHOTOS, REACH_M), BOUNDS, UNIT_M)
     assert found is not None
     return found
 
@@ -55,7 +56,7 @@ def at(layer: Layer, y: float, z: float = 0.0) -> tuple[float, float]:
 
 def test_photos_that_a_place_lies_in_are_counted_pixel_by_pixel():
     places = np.random.default_rng(0).uniform(-1, 1, (300, 3)) * [0.25, 1, 1]
-    for place, count in zip(places, views(places, PHOTOS), strict=True):
+    for place, count in zip(places, Sight(PHOTOS, REACH_M).views(places), strict=True):
         reach = 0.5 * (1 + place[0]) / 1.1
         west, east = (abs(place[1] - middle) < reach and abs(place[2]) < 2 * reach for middle in (-0.5, 0.5))
         assert count == 10 * west + east
@@ -96,13 +97,13 @@ def test_a_slope_is_ground_all_along():
 def test_a_few_places_in_the_wrong_do_not_lift_the_ground():
     places = places_on(lambda y: np.full_like(y, GROUND))
     places[::15, 0] = 0.24
-    layer = layer_of(places, PHOTOS, BOUNDS, UNIT_M)
+    layer = layer_of(places, Sight(PHOTOS, REACH_M), BOUNDS, UNIT_M)
     assert at(layer, -0.5)[1] < GROUND + 2 * SLACK_M / UNIT_M
 
 
 def test_where_nothing_is_seen_by_many_nothing_is_known():
-    assert layer_of(places_on(lambda y: 0 * y), PHOTOS[:8], BOUNDS, UNIT_M) is None
-    assert layer_of(np.zeros((0, 3)), PHOTOS, BOUNDS, UNIT_M) is None
+    assert layer_of(places_on(lambda y: 0 * y), Sight(PHOTOS[:8], REACH_M), BOUNDS, UNIT_M) is None
+    assert layer_of(np.zeros((0, 3)), Sight(PHOTOS, REACH_M), BOUNDS, UNIT_M) is None
 
 
 @pytest.fixture
@@ -117,6 +118,7 @@ def joint():
     model = Model(random, Appearance.of(random.architecture, ()), FRAME, "tiny", training={"sampling": sampling})
     found = joint_of(model, store, store.pool(range(len(store))), "adam", seed=0)
     found.field = replace(field, grids=found.field.grids)
+    found.full_from = 1.0
     return found
 
 
@@ -128,14 +130,14 @@ def occupied(joint, places, depth: float) -> bool:
 
 def test_a_speck_before_the_camera_of_one_photo_is_gone_and_the_ground_begins_anew(joint):
     joint.field.grids.occupancy.words.fill_(-1)
-    few_views.leave_to_the_ground(joint, UNIT_M)
+    few_views.leave_to_the_ground(joint, UNIT_M, 1 << 18)
     assert not occupied(joint, FEW_THERE, SPECK)
     assert occupied(joint, FEW_THERE, GROUND)
 
 
 def test_what_many_photos_see_is_left_alone(joint):
     before = joint.field.grids.maxima.clone()
-    few_views.leave_to_the_ground(joint, UNIT_M)
+    few_views.leave_to_the_ground(joint, UNIT_M, 1 << 18)
     assert occupied(joint, MANY_THERE, SPECK)
     assert 0.1 < float((joint.field.grids.maxima == before).float().mean()) < 0.9
 
@@ -149,7 +151,7 @@ def test_the_top_of_a_tower_is_left_alone_where_many_see_its_foot():
 
 
 def test_what_was_closed_stays_closed_whatever_is_seen_there(joint):
-    few_views.leave_to_the_ground(joint, UNIT_M)
+    few_views.leave_to_the_ground(joint, UNIT_M, 1 << 18)
     joint.field.grids.maxima.fill_(255)
     joint.step = 63
     joint._rebuild()
@@ -170,6 +172,6 @@ def test_cells_begin_as_at_the_start_where_a_height_was_only_inferred(joint):
 def test_where_too_little_is_known_everything_stays_as_it_is(joint):
     joint.store = RayStore(PHOTOS[-2:])
     joint.pool = joint.store.pool(range(2))
-    few_views.leave_to_the_ground(joint, UNIT_M)
-    assert joint.may is None
+    few_views.leave_to_the_ground(joint, UNIT_M, 1 << 18)
+    assert (joint.may == -1).all()
     assert joint.field.grids.share == 1
