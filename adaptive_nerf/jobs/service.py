@@ -33,7 +33,7 @@ from adaptive_nerf.jobs.supervisor import Supervisor
 from adaptive_nerf.jobs.views import Desk
 
 log = logging.getLogger(__name__)
-LAST_WORDS_S, IDLE_S, BROKER_RETRY_S, DISK_LOOK_S = 5.0, 5.0, 2.0, 1.0
+LAST_WORDS_S, IDLE_S, DISK_LOOK_S = 5.0, 5.0, 1.0
 
 
 class Service:
