@@ -33,7 +33,7 @@ from tests.support.page_client import is_picture
 TURNS = (0, 3, 6, 9)
 FAR, NEAR = 1.0, 0.4  # shares of the overview's distance
 CLICKS, TIMED_CLICKS, SEED = 40, 10, 7
-TOLD = re.compile(r"\*\*Point (\d+)\*\*: (-?[\d.]+)°, (-?[\d.]+)°, height (-?[\d.]+) m")
+TOLD = re.compile(r"\*\*Point (\d+)\*\*: (-?[\d.]+)°, (-?[\d.]+)°, (-?[\d.]+) m above")
 STEP = re.compile(r"step (\d+) of (\d+)")
 FIRST_STEPS = 0.25  # of an adaptation, not counted: photos are read, caches are cold
 CALM_AFTER, MOVES_A_S = 0.2, 5  # of the time of the clients: by then the server holds what it needs

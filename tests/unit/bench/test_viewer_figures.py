@@ -1,0 +1,24 @@
+"""What the bench reads from the page is what the page says."""
+
+import pytest
+
+from adaptive_nerf.geometry.frames import local_frame
+from adaptive_nerf.viewer.adapt_words import adaptation_html
+from adaptive_nerf.viewer.backend import AdaptationStatus
+from adaptive_nerf.viewer.measurements import Measurements, measurement_words
+from adaptive_nerf.viewer.plain_words import escaped
+from bench.viewer_figures import STEP, TOLD
+
+
+def test_the_coordinates_of_a_clicked_point_are_read_from_what_the_page_tells():
+    frame = local_frame((48.2, 16.37, 180.0))
+    point = Measurements().with_point((0.0, 0.0, 0.0), 0.1).items[0]
+    told = f"**{escaped(point.name)}**: {escaped(measurement_words(point, frame), 400)}".replace("\\", "")
+    number, *place = TOLD.search(told).groups()
+    assert number == "1"
+    assert [float(value) for value in place] == pytest.approx([48.2, 16.37, 180.0], abs=1e-2)
+
+
+def test_the_step_of_an_adaptation_is_read_from_what_the_page_tells():
+    told = adaptation_html(AdaptationStatus(flight="event", steps=3, of=64, running=True), "")
+    assert STEP.search(told).groups() == ("3", "64")
