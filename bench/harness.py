@@ -17,7 +17,8 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from adaptive_nerf.common.command_line import parser, usable_cores
+from adaptive_nerf.common.command_line import parser
+from adaptive_nerf.common.cores import usable_cores
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ Benches divide by these, taken in the same run: a share of the roofline compares
 """
 
 import ctypes
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -14,8 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptive_nerf.common.command_line import run, usable_cores
+from adaptive_nerf.common.command_line import run
+from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.errors import Failure
+from adaptive_nerf.engine.cpu.build import compiler
 from bench.harness import Figure, arguments, report
 
 SOURCE = Path(__file__).with_suffix(".cpp")
@@ -43,10 +43,6 @@ def probe() -> Roofline:
         lambda: library.stream_read(ctypes.c_double(SECONDS_EACH)))))
 
 
-def compiler() -> str | None:
-    return next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), "c++", "g++", "clang++"])), None)
-
-
 def _on_all_cores(call: Callable[[], float]) -> float:
     """The sum over one thread a core; ctypes lets go of Python's lock during a call."""
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -60,7 +56,7 @@ def _compiled() -> ctypes.CDLL:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "roofline.so"
         # Never -ffast-math: loading such a library makes the whole process flush subnormal numbers to zero.
-        subprocess.run([found, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", str(SOURCE), "-o",
+        subprocess.run([*found, "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", str(SOURCE), "-o",
                         str(target)], check=True)
         library = ctypes.CDLL(str(target))
     for name in ("peak_flops", "random_loads", "stream_read"):

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import _launch  # noqa: F401  (first: finds the project's Python)
 
-from adaptive_nerf.common.command_line import parser, print_json, run, usable_cores
+from adaptive_nerf.common.command_line import parser, print_json, run
+from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.say import say
 from adaptive_nerf.data.cluster_report import report_facts
 from adaptive_nerf.data.clusters import Work, create_clusters, partition_folder

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import _launch  # noqa: F401  (first: finds the project's Python)
 
-from adaptive_nerf.common.command_line import parser, print_json, run, usable_cores
+from adaptive_nerf.common.command_line import parser, print_json, run
+from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.synth.town import TownRequest, make_town
 

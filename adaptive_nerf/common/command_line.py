@@ -74,7 +74,3 @@ def run(main: Callable[[], None]) -> None:
 
 def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -12,6 +12,8 @@ from typing import Any
 
 import pynvml  # type: ignore[import-untyped]
 
+from adaptive_nerf.common.cores import usable_cores
+
 CLONE = Path(__file__).resolve().parents[2]
 LIBRARIES = ("adaptive-nerf", "torch", "numpy", "pydantic")
 GIT_PATIENCE_S = 5.0
@@ -49,7 +51,7 @@ def machine() -> dict[str, Any]:
            if line.startswith("model name")]
     memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
     return {"host": platform.node(), "cpu": cpu[0] if cpu else platform.machine(),
-            "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory_kib / 2**20, 1),
+            "cores": usable_cores(), "memory_gib": round(memory_kib / 2**20, 1),
             "system": platform.platform()}
 
 

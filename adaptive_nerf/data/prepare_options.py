@@ -4,7 +4,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import get_args
 
-from adaptive_nerf.common.command_line import usable_cores
+from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.data.frame_choice import EnuRef, FrameSettings, Geodetic, ScaleStrategy
 from adaptive_nerf.data.prepare import PrepareSettings

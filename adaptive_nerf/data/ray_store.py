@@ -7,7 +7,6 @@ prepared elsewhere brings no masks of that: the borders are then found in the ph
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
+from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.common.parallel import in_threads
 from adaptive_nerf.data.masks import resized_nearest
@@ -128,7 +128,7 @@ class RayStore:
 
 def load_photos(photos: Sequence[Photo], downscale: float, metres_per_unit: float) -> Iterable[LoadedPhoto]:
     """In order, read in threads."""
-    return in_threads(lambda photo: load_photo(photo, downscale, metres_per_unit), photos, os.cpu_count() or 1)
+    return in_threads(lambda photo: load_photo(photo, downscale, metres_per_unit), photos, usable_cores())
 
 
 def load_photo(photo: Photo, downscale: float, metres_per_unit: float) -> LoadedPhoto:

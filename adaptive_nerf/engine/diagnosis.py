@@ -6,8 +6,10 @@ The parts that need torch are in serving.py: a machine without torch gets a line
 import importlib
 import os
 import platform
+import shlex
 import sys
 
+from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.findings import Finding
 from adaptive_nerf.engine.cpu import build
 
@@ -37,15 +39,22 @@ def _processor() -> Finding:
     has = set(listed.split())
     width = next((feature for feature in WIDE if feature in has), None)
     extras = [feature for feature in EXTRAS if feature in has]
-    words = f"{name or platform.machine()}, {len(os.sched_getaffinity(0))} cores usable, {width or 'narrow vectors'}"
+    words = f"{name or platform.machine()}, {_cores()}, {width or 'narrow vectors'}"
     if width is None:
         return Finding("CPU", "missing", words, "the engine works, but slowly: a CPU with AVX2 is several times faster")
     return Finding("CPU", "ok", ", ".join([words, *extras]))
 
 
+def _cores() -> str:
+    """A quota makes cores of no use that the process may run on."""
+    usable, allowed = usable_cores(), len(os.sched_getaffinity(0))
+    why = f" of {allowed} (a quota of this container or service)" if usable < allowed else ""
+    return f"{usable} cores usable{why}"
+
+
 def _compiler() -> Finding:
     found = build.compiler()
     if found:
-        return Finding("C++ compiler", "ok", found)
+        return Finding("C++ compiler", "ok", shlex.join(found))
     return Finding("C++ compiler", "missing", "none of $CXX, c++, g++, clang++ is there",
                    "on Debian: apt-get install g++; without it plain torch serves, many times slower")

@@ -2,9 +2,9 @@
 
 Level l has scale = base * growth^l - 1 (rounded to float32), and resolution = ceil(scale) + 1; a position x in
 [0, 1]^3 falls into the cell floor(x * scale + 0.5). Levels lie one after the other, the features of an entry side by
-side. Where resolution^3
-(rounded up to 8) fits into 2^log2_size entries, an entry is found by its dense index, x fastest; else by the XOR of the
-cell with three primes. Either is taken modulo the size of the level, so that a corner beyond x = 1 wraps.
+side. Where resolution^3 (rounded up to 8) fits into 2^log2_size entries, an entry is found by its dense index, x
+fastest; else by the XOR of the cell with three primes. Either is taken modulo the size of the level, so that a corner
+beyond x = 1 wraps.
 """
 
 import math

@@ -79,7 +79,7 @@ class Occupancy:
 
     @classmethod
     def full(cls, regions: Regions, cell: float, device: torch.device | str = "cpu") -> Occupancy:
-        blocks = tuple(_blocks(box, cell) for box in regions.boxes)
+        blocks = tuple(blocks_of(box, cell) for box in regions.boxes)
         total = sum(x * y * z for x, y, z in blocks)
         return cls(torch.full((total,), -1, dtype=torch.int64, device=device), blocks, cell)
 
@@ -150,6 +150,7 @@ def next_stretch(stretch: float, mean_samples: float, cap: float, most: float = 
     return min(most, max(1.0, stretch * mean_samples / cap))
 
 
-def _blocks(box: tuple[float, ...], cell: float) -> tuple[int, int, int]:
+def blocks_of(box: tuple[float, ...], cell: float) -> tuple[int, int, int]:
+    """How many words of cells a box takes, along x, y, z."""
     x, y, z = (max(1, -int(-(box[axis + 3] - box[axis]) // (cell * BLOCK))) for axis in range(3))
     return x, y, z

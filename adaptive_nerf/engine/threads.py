@@ -6,10 +6,10 @@ the same every time, and the kernels on all.
 
 import os
 
-from adaptive_nerf.common.command_line import usable_cores
+from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.errors import BadUsage
 
-VARIABLE = "ADAPTIVE_NERF_THREADS"
+VARIABLE, MOST = "ADAPTIVE_NERF_THREADS", 1024
 _chosen: list[int] = []  # what was set, if anything; the whole process shares it
 
 
@@ -30,6 +30,6 @@ def _from_environment() -> int:
     said = os.environ.get(VARIABLE, "").strip()
     if not said:
         return usable_cores()
-    if not said.isdecimal() or int(said) < 1:
-        raise BadUsage(f"{VARIABLE} is '{said}'; give a number of threads, at least 1, or unset it")
+    if not said.isdecimal() or not 1 <= int(said) <= MOST:
+        raise BadUsage(f"{VARIABLE} is '{said}'; give a number of threads from 1 to {MOST}, or unset it")
     return int(said)

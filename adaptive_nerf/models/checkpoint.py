@@ -7,9 +7,11 @@ did not change since a base are links to its files.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
+import math
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +25,7 @@ import torch
 from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadData, BadInput, OutputExists
 from adaptive_nerf.common.provenance import provenance
-from adaptive_nerf.engine.samples import Occupancy, Regions
+from adaptive_nerf.engine.samples import Occupancy, Regions, blocks_of
 from adaptive_nerf.geometry.frames import SceneFrame
 from adaptive_nerf.models import manifest, tensor_files
 from adaptive_nerf.models.appearance import Appearance
@@ -36,6 +38,7 @@ from adaptive_nerf.models.parameters import FieldParameters
 from adaptive_nerf.models.tensor_files import Tensors
 
 SHARED = "shared.safetensors"
+WORD_BYTES = 8
 log = logging.getLogger(__name__)
 
 
@@ -149,23 +152,33 @@ def open_checkpoint(folder: Path) -> Checkpoint:
                           expected=f"{record.bytes} bytes; the checkpoint is not whole, use an older one")
     found = Checkpoint(folder, told, hashlib.sha256(content).hexdigest())
     try:
-        _ = found.architecture, found.scene_frame, found.regions()
+        _ = found.architecture, found.scene_frame
+        _require_room(found, path)
     except (LookupError, TypeError, ValueError) as error:
         raise BadData(path, f"makes no sense: {error!r}", expected="the manifest of a checkpoint") from error
     return found
 
 
+def _require_room(checkpoint: Checkpoint, path: Path) -> None:
+    """Before memory is taken for cells: an expert's file holds them all."""
+    cell = checkpoint.manifest.regions.cell
+    for box, record in zip(checkpoint.regions().boxes, checkpoint.manifest.experts, strict=True):
+        words = math.prod(blocks_of(box, cell))
+        if words * WORD_BYTES > record.bytes:
+            raise BadData(path, f"tells of more cells than {record.file} has room for", key="regions",
+                          expected="the boxes and the cell that the checkpoint was saved with")
+
+
 def save(folder: Path, model: Model, kind: str, optimiser: Mapping[str, Tensors] | None = None,
          base: Checkpoint | None = None, unchanged: Sequence[int] = ()) -> Checkpoint:
-    """Write it beside its place, bring it to the disk, give it its name. `unchanged` experts link to the base's."""
+    """Write it beside its place, bring it to the disk, give it its name. `unchanged` experts link to the base's,
+    where that is still there."""
     if folder.exists():
         raise OutputExists(folder)
     partial = atomic_files.partial_folder(folder)
     shutil.rmtree(partial, ignore_errors=True)
     atomic_files.make_folder(partial)
-    kept = {record.id: record for record in base.manifest.experts if record.id in unchanged} if base else {}
-    for record in kept.values():
-        link(base.folder / record.file, partial / record.file)  # type: ignore[union-attr]
+    kept = {} if base is None else _linked(base, partial, unchanged)
     experts = [kept.get(expert) or _save_expert(partial, model, slot, expert)
                for slot, expert in enumerate(model.field.experts)]
     shared = tensor_files.write(partial, SHARED, _shared_tensors(model))
@@ -193,6 +206,17 @@ def expert_tensors(model: Model, slot: int) -> Tensors:
     if field.architecture.head == "own":
         tensors["head"] = field.parameters.heads[slot]
     return tensors
+
+
+def _linked(base: Checkpoint, folder: Path, experts: Collection[int]) -> dict[int, ExpertRecord]:
+    """Those of the base's experts that are linked now. A training at work may have removed the base meanwhile."""
+    found = {}
+    for record in base.manifest.experts:
+        if record.id in experts:
+            with contextlib.suppress(FileNotFoundError):
+                link(base.folder / record.file, folder / record.file)
+                found[record.id] = record
+    return found
 
 
 def _save_expert(folder: Path, model: Model, slot: int, expert: int) -> ExpertRecord:
@@ -233,6 +257,8 @@ def link(source: Path, target: Path) -> None:
     """The same bytes under another name; a copy where the file system knows no such thing."""
     try:
         os.link(source, target)
+    except FileNotFoundError:
+        raise
     except OSError:
         with atomic_files.disk_full_named(target):
             shutil.copyfile(source, target)

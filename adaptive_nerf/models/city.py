@@ -1,4 +1,4 @@
-"""A large checkpoint as a Renderer that reads only the experts that a camera can see, and keeps those seen of late.
+"""A checkpoint as a Renderer: of a large one it reads only the experts that a camera can see, and keeps those of late.
 
 Outside its box an expert has no say, so leaving out those whose boxes lie outside of the view changes no pixel.
 """
@@ -53,7 +53,9 @@ class City:
         return self._mixture is not None and self._mixture.memory_was_short
 
     def mixture_for(self, camera: Camera) -> Mixture:
-        needed = experts_in_view(camera, self.checkpoint)
+        experts = self.checkpoint.experts
+        # A few at once: the files of a training at work do not lie there for long.
+        needed = experts if len(experts) <= self.most_experts else experts_in_view(camera, self.checkpoint)
         with self._loading:
             held = self._model.field.experts if self._model else ()
             self._recent = [expert for expert in self._recent if expert not in needed] + list(needed)

@@ -14,7 +14,7 @@ NAME = "manifest.json"
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FileRecord(Part):
@@ -38,7 +38,7 @@ class RegionRecord(Part):
     boxes: list[Box]
     centroids: list[Place]
     margin: float = Field(ge=1)
-    axes: list[Literal[0, 1, 2]]
+    axes: Annotated[list[Literal[0, 1, 2]], Field(min_length=1, max_length=3)]
     routing: Literal["smooth", "inverse"]
     cell: float = Field(gt=0)  # edge of an occupancy cell
     step: float = Field(gt=0)  # along a ray

@@ -96,7 +96,7 @@ def save_shown(run: Run[View], scene: Scene, what: Shown) -> Path:
     place, base = store.place(step), what.checkpoint
     kind = "adapt" if what.touched else base.manifest.kind
     unchanged = [expert for expert in model.field.experts if expert not in what.touched]
-    save(place, replace(model, step=step), kind, base=base if base.folder.exists() else None, unchanged=unchanged)
+    save(place, replace(model, step=step), kind, base=base, unchanged=unchanged)
     for name in POINTERS:
         store.point(name, place)
     return place

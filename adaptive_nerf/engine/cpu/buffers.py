@@ -37,9 +37,9 @@ class Pieces(NamedTuple):
 
 def pieces(slots: Tensor | None, n_slots: int, n: int, longest: int | None = None) -> Pieces:
     """Rows of one slot each. A single slot is not looked at."""
-    if longest is None:
-        longest = max(SHORTEST, -(-n // (PIECES * SHORTEST)) * SHORTEST)
-    room = n // longest + 8 * n_slots + 16
+    usual = max(SHORTEST, -(-n // (PIECES * SHORTEST)) * SHORTEST)
+    longest = longest or usual
+    room = n // usual + 8 * n_slots + 16  # the same for whoever asks: what a forward took, its backward takes
     data = (Piece * room)()
     pointer = None
     if n_slots > 1:
@@ -93,6 +93,16 @@ def _fitting(n_bytes: int) -> mmap.mmap:
             with contextlib.suppress(ValueError):  # another thread was faster
                 _spare.remove(block)
                 return block
+    with contextlib.suppress(OSError):
+        return _from_the_system(n_bytes)
+    _spare.clear()
+    try:
+        return _from_the_system(n_bytes)
+    except OSError as error:
+        raise MemoryError(f"the system has no {n_bytes >> 20} MiB for the engine") from error
+
+
+def _from_the_system(n_bytes: int) -> mmap.mmap:
     return mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 

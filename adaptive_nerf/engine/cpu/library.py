@@ -1,9 +1,10 @@
 """The library's functions, and the structs that they take: mirrors of those in kernels/, checked when it is loaded."""
 
+import contextlib
 import ctypes
 from ctypes import c_double, c_float, c_int32, c_int64, c_uint64, c_void_p
 
-from adaptive_nerf.engine.cpu.build import Unavailable, library_path
+from adaptive_nerf.engine.cpu.build import VARIABLE, Unavailable, library_path
 from adaptive_nerf.engine.locks import ForkedLock
 
 MOST_LAYERS = 9
@@ -91,12 +92,22 @@ def groups_of_rays(n_rays: int) -> int:
     return -(-n_rays // library().rays_together())
 
 
-def _load() -> ctypes.CDLL:
+def _opened() -> ctypes.CDLL:
+    """A damaged file is built again, once."""
     path = library_path()
+    with contextlib.suppress(OSError):
+        return ctypes.CDLL(str(path))
     try:
-        found = ctypes.CDLL(str(path))
+        path.unlink()
+        path = library_path()
+        return ctypes.CDLL(str(path))
     except OSError as error:
-        raise Unavailable(f"{path} cannot be loaded ({error}); delete it, and it is built again") from error
+        raise Unavailable(f"{path} cannot be loaded ({error}); name a folder from which programs may run: "
+                          f"{VARIABLE}") from error
+
+
+def _load() -> ctypes.CDLL:
+    found = _opened()
     for name in WORKERS:
         function = getattr(found, name)
         function.argtypes, function.restype = [c_void_p], None

@@ -154,7 +154,8 @@ def _step(tables: Tensor, moments: Moments | None, gradients: TableGradients, ra
     if gradients.added_up:
         total, touched = gradients.total, gradients.touched
     else:
-        scratch, marks = gradients.scratch(threads())
+        levels = gradients.grid.levels * len(tables)  # of all slots: whoever works takes one
+        scratch, marks = gradients.scratch(min(threads(), levels))
         total, touched = None, None
         kind |= {"scratch": scratch.data_ptr(), "scratch_touched": marks.data_ptr(), "n_scratch": len(scratch)}
     _update(total, touched, gradients.grid, len(tables), _waiting(gradients), values=tables.data_ptr(),

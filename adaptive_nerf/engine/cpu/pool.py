@@ -5,6 +5,7 @@ result depends on it. A forked child starts with threads of its own.
 """
 
 import ctypes
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from adaptive_nerf.engine.threads import threads
+
+log = logging.getLogger(__name__)
 
 
 class _Call:
@@ -47,14 +50,18 @@ class _Pool:
     def start_anew(self) -> None:
         """Threads do not survive a fork, and the queue may have been in use."""
         self.calls: SimpleQueue[_Call] = SimpleQueue()
-        self.threads = 0
+        self.threads, self.full = 0, False
         self.growing = threading.Lock()
 
     def grow(self, wanted: int) -> None:
         with self.growing:
-            for _ in range(self.threads, wanted):
-                threading.Thread(target=_serve, args=(self.calls,), name="engine", daemon=True).start()
-            self.threads = max(self.threads, wanted)
+            while self.threads < wanted and not self.full:
+                try:
+                    threading.Thread(target=_serve, args=(self.calls,), name="engine", daemon=True).start()
+                    self.threads += 1
+                except RuntimeError as error:  # the system has no more; whoever is there does the work
+                    log.warning("%s: the engine goes on with %d", error, self.threads + 1)
+                    self.full = True
 
 
 def _serve(calls: "SimpleQueue[_Call]") -> None:

@@ -1,5 +1,6 @@
 """Building the library: at once from two processes, without a compiler, with a broken one; which engine is chosen."""
 
+import errno
 import os
 import platform
 import re
@@ -14,7 +15,7 @@ import torch
 
 from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.engine import engines
-from adaptive_nerf.engine.cpu import build
+from adaptive_nerf.engine.cpu import build, library
 
 LOAD = "from adaptive_nerf.engine.cpu.library import library; print(library()._name)"
 SERVE = """
@@ -85,6 +86,95 @@ def test_a_compiler_that_fails_is_named(tmp_path, monkeypatch):
     with pytest.raises(build.Unavailable, match=r"broken\+\+: engine.cpp:1: error: no luck"):
         build.library_path()
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ADAPTIVE_NERF_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def compiler_of(folder, script):
+    path = folder / "own++"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+COPIES = 'while [ "$1" != -o ]; do shift; done; echo made > "$2"'
+
+
+def test_a_compiler_that_never_ends_is_given_up(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("CXX", compiler_of(tmp_path, "exec tail -f /dev/null"))
+    monkeypatch.setattr(build, "LONGEST_BUILD_S", 0.1)
+    with pytest.raises(build.Unavailable, match=r"own\+\+ was not done after 0.1 s; name another compiler: CXX"):
+        build.library_path()
+
+
+def test_a_compiler_may_be_a_command_of_several_words(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("CXX", f"{compiler_of(tmp_path, '[ $1 = -own ] && ' + COPIES)} -own")
+    assert build.library_path().read_text() == "made\n"
+
+
+def test_where_the_file_system_knows_no_locks_the_library_is_built_all_the_same(tmp_path, cache, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+    monkeypatch.setattr(build.fcntl, "lockf", refuse)
+    monkeypatch.setenv("CXX", compiler_of(tmp_path, COPIES))
+    assert build.library_path().exists()
+
+
+def test_a_user_without_a_home_has_a_cache_of_their_own(monkeypatch):
+    def refuse():
+        raise RuntimeError("Could not determine home directory.")
+    for name in ("ADAPTIVE_NERF_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(build.Path, "home", refuse)
+    assert str(os.getuid()) in build.cache_folder().name
+
+
+def test_a_library_that_was_built_beforehand_serves_where_nothing_can_be_written(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("CXX", compiler_of(tmp_path, COPIES))
+    made = build.library_path()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setenv("CXX", "")
+    monkeypatch.setenv("PATH", "")
+    assert build.library_path() == made
+
+
+def test_a_named_cache_that_cannot_serve_is_told(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ADAPTIVE_NERF_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(build.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("CXX", compiler_of(tmp_path, COPIES))
+    assert build.library_path().parent.parent == tmp_path
+    assert caplog.messages == [f"{tmp_path / 'file'} cannot be made (File exists); the engine is not kept there"]
+
+
+def test_libraries_of_long_ago_and_what_killed_builds_left_are_cleared_away(tmp_path, cache, monkeypatch):
+    cache.mkdir()
+    for name in ("engine-old.so", ".engine-old.so.77", "engine-other.so"):
+        (cache / name).write_text("")
+    for name in ("engine-old.so", ".engine-old.so.77"):
+        os.utime(cache / name, (0, 0))
+    monkeypatch.setenv("CXX", compiler_of(tmp_path, COPIES))
+    made = build.library_path()
+    assert {path.name for path in cache.iterdir()} == {".lock", "engine-other.so", made.name}
+
+
+@pytest.mark.skipif(build.compiler() is None and "CI" not in os.environ, reason="there is no C++ compiler")
+def test_a_library_that_is_damaged_is_built_again(tmp_path, cache, monkeypatch):
+    made = tmp_path / "cache" / f"engine-{build._key()}.so"
+    made.parent.mkdir()
+    made.write_bytes(b"")
+    out, errors = start(LOAD, cache).communicate()
+    assert out.strip() == str(made), errors
+
+
+def test_a_library_that_cannot_be_loaded_names_the_remedy(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("CXX", compiler_of(tmp_path, COPIES))
+    with pytest.raises(build.Unavailable, match="name a folder from which programs may run: ADAPTIVE_NERF_CACHE"):
+        library._opened()
 
 
 def compiler_with(folder, flags):

@@ -52,3 +52,16 @@ def test_a_helper_that_comes_late_does_nothing():
     call.end()
     call.help()
     assert calls == ["pointer"]
+
+
+def test_where_no_thread_can_be_started_the_caller_does_the_work(threads, monkeypatch, caplog):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+    threads(3)
+    monkeypatch.setattr(pool, "_pool", pool._Pool())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    calls = []
+    for _ in range(2):
+        pool.run(calls.append, ctypes.c_int64(), 3)
+    assert len(calls) == 2
+    assert caplog.messages == ["can't start new thread: the engine goes on with 1"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptive_nerf.common.command_line import usable_cores
+from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.engine import threads
 

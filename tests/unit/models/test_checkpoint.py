@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,15 @@ def test_a_base_may_be_removed_once_others_link_to_it(tmp_path):
     CheckpointStore(tmp_path).prune(1)
     assert not base.folder.exists()
     assert alike(later.load(), tiny_model())
+
+
+def test_a_base_that_is_gone_meanwhile_is_not_needed(tmp_path):
+    """Of a training that is still at work, and saves on."""
+    base = save(tmp_path / "step000001", tiny_model(), "train")
+    (base.folder / "expert_001.safetensors").unlink()
+    assert alike(save(tmp_path / "first", tiny_model(), "adapt", base=base, unchanged=(0, 1)).load(), tiny_model())
+    shutil.rmtree(base.folder)
+    assert alike(save(tmp_path / "second", tiny_model(), "adapt", base=base, unchanged=(0, 1)).load(), tiny_model())
 
 
 def test_what_is_there_is_not_written_over(tmp_path):

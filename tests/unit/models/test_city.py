@@ -1,5 +1,6 @@
 """A city of nine experts: the pixels of the whole, from the files of what is seen."""
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_not_even_a_speck_between_the_probes_is_missed(tmp_path):
 
 
 def test_only_what_is_seen_is_read(city, reads):
-    City(city).render(CORNER, ALL)
+    City(city, most_experts=8).render(CORNER, ALL)
     assert reads == list(experts_in_view(CORNER, city))
     assert 0 in reads
     assert len(reads) <= 4
@@ -123,6 +124,14 @@ def test_what_was_not_seen_of_late_is_let_go(city, reads):
 
 def test_one_view_may_need_more_than_are_kept(city):
     assert len(City(city, most_experts=2).mixture_for(slanted_camera()).field.experts) == 9
+
+
+def test_a_small_city_needs_its_files_no_more_once_it_is_seen(city):
+    """Those of a training at work do not lie there for long."""
+    shown, expected = City(city), city.load().mixture("x").render(OTHER_CORNER, ALL)
+    shown.render(CORNER, ALL)
+    shutil.rmtree(city.folder)
+    np.testing.assert_array_equal(shown.render(OTHER_CORNER, ALL).rgb, expected.rgb)
 
 
 def test_a_view_of_nothing_reads_nothing_more(city, reads):

@@ -76,6 +76,21 @@ def test_a_file_that_vanishes_between_opening_and_reading_is_named(folder):
     assert found.load([0, 1]).field.experts == (0, 1)
 
 
+@pytest.mark.parametrize(("key", "value"), [
+    ("cell", float("inf")), ("step", float("nan")), ("margin", float("inf")), ("axes", []),
+    ("boxes", [[0, 0, 0, 1, 1, float("inf")]] * 4)])
+def test_numbers_that_are_none_are_refused(folder, key, value):
+    edited(folder, regions=manifest_of(folder)["regions"] | {key: value})
+    with pytest.raises(BadData, match=rf"regions.{key}"):
+        open_checkpoint(folder)
+
+
+def test_cells_that_no_file_holds_take_no_memory(folder):
+    edited(folder, regions=manifest_of(folder)["regions"] | {"cell": 1e-7})
+    with pytest.raises(BadData, match=r"more cells than expert_000\.safetensors has room for"):
+        open_checkpoint(folder)
+
+
 def test_a_newer_format_is_refused_by_its_version_whatever_else_it_says(folder):
     edited(folder, format_version=2, hologram={"a": 1})
     with pytest.raises(BadData, match=r"manifest\.json: key 'format_version': is 2; expected 1"):
@@ -138,7 +153,7 @@ def test_tensors_of_another_kind_of_number_are_refused(folder, name, changes):
 
 
 def test_a_file_that_is_no_safetensors_file_is_named(folder):
-    content = b"not tensors at all"
+    content = b"not tensors at all" * 100_000
     (folder / "expert_000.safetensors").write_bytes(content)
     experts = manifest_of(folder)["experts"]
     experts[0] |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

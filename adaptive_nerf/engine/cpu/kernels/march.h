@@ -24,6 +24,7 @@ inline int64_t end_of_group(const MarchArgs& a, int64_t group) {
 // The next row of the ray in its slot; the ray's sample number `k` of all.
 inline void fill_row(const MarchArgs& a, const Ray& ray, int64_t index, const Found& found, int32_t k) {
     const int32_t row = a.counts[index * a.n_regions + found.slot]++;
+    if (row >= a.capacity) return;
     const Region& region = a.regions[found.slot];
     const double t = ray.enter + (double(found.point) + ray.shift) * a.step;
     for (int d = 0; d < 3; ++d) {
@@ -105,7 +106,8 @@ void march_fill(MarchArgs* args) {
         if (a.found_at[group] < 0) {
             memcpy(at, a.offsets + first, size_t(last - first) * 4);
             walk.walk(first, last, [&](int64_t ray, int64_t point, int64_t s, double share) {
-                if (!a.dropped[ray]) fill_row(a, Ray(a, ray), ray, {int32_t(point), int32_t(s), float(share)}, at[ray - first]++);
+                // Bounded: a compiler may round a second walk otherwise than the first.
+                if (!a.dropped[ray] && at[ray - first] < a.offsets[ray + 1]) fill_row(a, Ray(a, ray), ray, {int32_t(point), int32_t(s), float(share)}, at[ray - first]++);
             });
             continue;
         }
