@@ -5,7 +5,7 @@ places that fewer than six photos see lay metres before the ground. So once the 
 taken to be about as high as the nearest ground that many see: it begins anew in a layer there, and above and below the
 layer nothing may be. What many see is left alone; over ground that many see the layer is as high as what stands there,
 for fewer see the top of a tower than its foot. A tower at the rim of a flight is lost to that; it was never where it
-stood, either.
+stood, either. A training that goes on from a model leaves what that shows, and lets nothing more grow there.
 """
 
 from __future__ import annotations
@@ -59,16 +59,20 @@ class Layer:
         return np.clip(((places - self.low[axis]) / self.side).astype(int), 0, self.views.shape[axis] - 1)
 
 
-def leave_to_the_ground(joint: Joint, metres_per_unit: float, chunk_points: int) -> None:
-    """From now on, for the places that few of the photos see; nothing is closed where not enough is known."""
+def leave_to_the_ground(joint: Joint, metres_per_unit: float, chunk_points: int, goes_on: bool = False) -> None:
+    """From now on, for the places that few of the photos see; nothing is closed where not enough is known. `goes_on`:
+    from a model that was there before."""
     pixels = draws.below(draws.stream(joint.seed, "few views"), torch.arange(PLACES), len(joint.pool))
     field = replace(joint.field, step=joint.sampling.step, parameters=joint.field.parameters.map(Tensor.detach))
     places = surface_points(field, joint.store, joint.pool.index_select(0, pixels).long(), chunk_points, joint.near)
     sight = Sight(joint.store.photos, REACH * joint.full_from * metres_per_unit)
     layer = layer_of(places[np.isfinite(places).all(1)], sight, np.array(field.regions.bounds).reshape(2, 3),
                      metres_per_unit)
-    words = joint.field.grids.occupancy.words
-    joint.may = torch.full_like(words, -1) if layer is None else begin_anew(joint.field.grids, layer)
+    grids = joint.field.grids
+    if layer is None:
+        joint.may = torch.full_like(grids.occupancy.words, -1)
+    else:
+        joint.may = nothing_more(grids, layer) if goes_on else begin_anew(grids, layer)
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,12 @@ def begin_anew(grids: OccupancyGrids, layer: Layer) -> Tensor:
     may = torch.where(closed, 0, -1)
     grids.rebuild(1.0, may=may)
     return may
+
+
+def nothing_more(grids: OccupancyGrids, layer: Layer) -> Tensor:
+    """Of the cells that few see outside the layer, those that are set now may stay so. -> [n_words] bits"""
+    closed = torch.from_numpy(_words(grids, layer)[1]).to(grids.maxima.device)
+    return torch.where(closed, grids.occupancy.words, -1)
 
 
 def _words(grids: OccupancyGrids, layer: Layer) -> tuple[Flags, Flags]:

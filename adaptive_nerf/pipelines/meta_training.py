@@ -131,14 +131,14 @@ class Training:
         self.joint.pull = pull(self.plan.progress) if self.began_at == 0 else 0.0  # what is there already stays there
         if self._leaves_to_the_ground():
             unit_m = self.start.scene_frame.metres_per_unit
-            few_views.leave_to_the_ground(self.joint, unit_m, self.run.spec.chunk_points)
+            few_views.leave_to_the_ground(self.joint, unit_m, self.run.spec.chunk_points, goes_on=self.began_at > 0)
         taken = self.joint.take(rates)
         return {"loss": taken.loss, "train_psnr_db": taken.psnr_db, "rays": float(taken.rays)}
 
     def _leaves_to_the_ground(self) -> bool:
-        """Once, in a training from nothing, while there is time to learn what begins anew."""
-        return (self.began_at == 0 and self.joint.may is None and self.joint.step >= few_views.AFTER_STEPS
-                and self.plan.progress <= few_views.LATEST)
+        """Once: at first where it goes on from a model, else while there is time to learn what begins anew."""
+        known = self.joint.step >= few_views.AFTER_STEPS and self.plan.progress <= few_views.LATEST
+        return self.joint.may is None and (known or self.began_at > 0)
 
     def _tell(self, metrics: dict[str, float]) -> None:
         if self.plan.seconds:

@@ -169,6 +169,27 @@ def test_cells_begin_as_at_the_start_where_a_height_was_only_inferred(joint):
     assert not grids.occupancy.words[may == 0].any()
 
 
+def test_a_training_that_goes_on_keeps_what_is_there_and_lets_nothing_more_grow(joint):
+    grids = joint.field.grids
+    grids.maxima.zero_()
+    grids.rebuild(1.0)
+    few_views.leave_to_the_ground(joint, UNIT_M, 1 << 18, goes_on=True)
+    set_before = grids.occupancy.words.clone()
+    assert torch.equal(joint.may & set_before, set_before)
+    grids.maxima.fill_(255)
+    joint.step = 63
+    joint._rebuild()
+    assert not occupied(joint, FEW_THERE, SPECK)
+    assert occupied(joint, FEW_THERE, GROUND)
+    assert occupied(joint, MANY_THERE, SPECK)
+
+
+def test_what_a_model_shows_stays_where_a_training_goes_on(joint):
+    joint.field.grids.occupancy.words.fill_(-1)
+    few_views.leave_to_the_ground(joint, UNIT_M, 1 << 18, goes_on=True)
+    assert (joint.may == -1).all()
+
+
 def test_where_too_little_is_known_everything_stays_as_it_is(joint):
     joint.store = RayStore(PHOTOS[-2:])
     joint.pool = joint.store.pool(range(2))

@@ -48,6 +48,19 @@ def test_what_is_closed_because_few_photos_see_it_is_closed_after_a_resume_too(t
     assert learned(train_job("broken", outer_steps=6).out) == learned(unbroken.out)
 
 
+def test_on_top_of_another_model_it_is_asked_once_and_resumed_the_same(train_job, monkeypatch):
+    for name, value in {"MANY": 2, "TRUSTED": 1}.items():
+        monkeypatch.setattr(few_views, name, value)
+    base, asked, ask = train_job("base", outer_steps=3), [], few_views.leave_to_the_ground
+    monkeypatch.setattr(few_views, "leave_to_the_ground", lambda *a, **k: (asked.append(k), ask(*a, **k)))
+    fields = {"checkpoint_path": str(base.out), "outer_steps": 4}
+    unbroken = train_job("unbroken", **fields)
+    with pytest.raises(StopRequested):
+        train_job("broken", stop=after_steps(2), **fields)
+    assert learned(train_job("broken", **fields).out) == learned(unbroken.out)
+    assert asked == [{"goes_on": True}] * 2
+
+
 @pytest.mark.parametrize("steps", [3, 7])
 def test_killed_between_two_saves_it_goes_on_from_the_last(train_job, training_scene, tmp_path, clone, steps):
     fields = {**ACROSS, "save_step": 2}
