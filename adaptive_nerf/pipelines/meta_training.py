@@ -128,7 +128,8 @@ class Training:
         return {"phase": 0.0 if is_joint else 1.0, **told}
 
     def _joint_step(self, rates: Rates) -> dict[str, float]:
-        self.joint.pull = pull(self.plan.progress) if self.began_at == 0 else 0.0  # what is there already stays there
+        is_new = self.began_at == 0  # what is there already stays there
+        self.joint.pull = pull(self.plan.progress, self.joint.step) if is_new else 0.0
         if self._leaves_to_the_ground():
             unit_m = self.start.scene_frame.metres_per_unit
             few_views.leave_to_the_ground(self.joint, unit_m, self.run.spec.chunk_points, goes_on=self.began_at > 0)

@@ -10,6 +10,7 @@ from adaptive_nerf.jobs.spec import Adapt, Eval, Train
 WARM_UP_STEPS = 50
 HELD_SHARE = 0.2  # of a run, before the rates begin to decay
 PULL, PULLED_SHARE = 6e-3, 2 / 3  # of depths towards far, in the first part of a run: then photos alone say where
+PULLED_STEPS = 1700  # at most: it takes away fog in that time, and later it eats roofs whose middle has no texture
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def for_a_base_of(steps: float) -> Rates:
                    trunks=ADAPTING.trunks * min(young, TRUNKS_OF_YOUNG))
 
 
-def pull(progress: float) -> float:
-    """How much of depths is added to the loss at a share of a whole run; see Joint."""
-    return PULL * max(0.0, 1 - progress / PULLED_SHARE)
+def pull(progress: float, step: int) -> float:
+    """How much of depths is added to the loss at a share of a whole run, and at its step of this number; see Joint."""
+    return PULL * max(0.0, 1 - max(progress / PULLED_SHARE, step / PULLED_STEPS))
 
 
 @dataclass(frozen=True)
