@@ -126,15 +126,14 @@ class Examination:
             for number, batch in enumerate(self.batches):
                 self._examine(number, batch)
         except (StopRequested, RenderCancelled) as error:
-            self.run.progress.warn(f"stopped: {len(self.findings.batches)} of {len(self.batches)} batches were begun")
             raise StopRequested("stopped on request; what was scored by then is told",
-                                self._leave()) from error
+                                self._cut_short("stopped")) from error
         except AdaptiveNerfError:
-            self._leave()
+            self._cut_short("failed")
             raise
         except (MemoryError, RuntimeError) as error:
             if ran_out_of_memory(error):
-                self._leave()
+                self._cut_short("out of memory")
             raise
         result = self._leave()
         if result is None:
@@ -197,6 +196,10 @@ class Examination:
             told = {name.removesuffix(f"_{record.tto}"): value for name, value in metrics.items()
                     if name.endswith(f"_{record.tto}")}
             self.tracker.scalars(record.tto, {f"eval/{name}": value for name, value in told.items()})
+
+    def _cut_short(self, how: str) -> Result | None:
+        self.run.progress.warn(f"{how}: {len(self.findings.batches)} of {len(self.batches)} batches were begun")
+        return self._leave()
 
     def _leave(self) -> Result | None:
         """Everything for people, from what was scored; None where nothing was."""

@@ -350,6 +350,7 @@ def test_a_loss_that_is_no_number_for_long_fails_with_the_rates(root, monkeypatc
     with pytest.raises(Failure, match=r"20 steps in a row.*tables 0\.0225"):
         evaluate(run)
     assert [row["tto"] for row in rows(run.out / "metrics.csv")] == ["0"], "what was scored by then is told"
+    assert "failed: 1 of 1 batches were begun" in (run.out / "report.html").read_text()
 
 
 @pytest.mark.parametrize(("fields", "error", "words"), [
