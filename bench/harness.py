@@ -5,6 +5,7 @@ A bench always exits 0 when it could measure: a missed figure is told, never hid
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import time
@@ -31,9 +32,11 @@ class Figure:
 
     @property
     def meets(self) -> bool | None:
-        """None where nothing was asked."""
+        """None where nothing was asked; what is no finite number meets nothing."""
         if self.asked is None:
             return None
+        if not math.isfinite(self.value):
+            return False
         return self.value >= self.asked if self.better == "higher" else self.value <= self.asked
 
 
@@ -60,8 +63,9 @@ def machine() -> dict[str, object]:
 def report(bench: str, figures: list[Figure], as_json: bool) -> None:
     at = datetime.now(UTC).isoformat(timespec="seconds")
     if as_json:
-        rows = [asdict(figure) | {"meets": figure.meets} for figure in figures]
-        print(json.dumps({"bench": bench, "at": at, "machine": machine(), "figures": rows}))
+        rows = [asdict(figure) | {"value": figure.value if math.isfinite(figure.value) else None,
+                                  "meets": figure.meets} for figure in figures]
+        print(json.dumps({"bench": bench, "at": at, "machine": machine(), "figures": rows}, allow_nan=False))
         return
     facts = machine()
     table = Table(title=f"{bench}, {at}\n{facts['cpu']}, {facts['cores']} cores", title_justify="left")

@@ -9,6 +9,7 @@ Figures of photos are means over all val photos, valid pixels, sRGB; neutral, an
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from adaptive_nerf.common.command_line import run
@@ -40,7 +41,7 @@ def main() -> None:
         figures = flight_figures(options.scene or default_scene(work), work, short_s, long_s)
         figures += town_figures(work, short_s)
     if options.quick:
-        figures = [Figure(figure.name, figure.value, figure.unit) for figure in figures]
+        figures = [replace(figure, asked=None) for figure in figures]
     report("scene", figures, options.json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -18,8 +19,10 @@ from adaptive_nerf.data.scene import Scene, open_scene
 from adaptive_nerf.geometry.boxes import Box
 from adaptive_nerf.models.mixture import Mixture
 from adaptive_nerf.models.model import Model
-from adaptive_nerf.pipelines.adaptation import evenly
+from adaptive_nerf.pipelines.adaptation import OLD_PHOTOS, evenly
 from adaptive_nerf.pipelines.adapter import Adapter, AdaptSettings
+from adaptive_nerf.pipelines.eval_batches import batches_of
+from adaptive_nerf.pipelines.eval_old_photos import MOST_SHARE_WATCHED
 from adaptive_nerf.pipelines.meta import MetaSettings, outer_step
 from adaptive_nerf.pipelines.metrics import DepthError, PhotoScore, depth_error, mean_score, psnr
 from adaptive_nerf.pipelines.rates import TRAINING, for_a_base_of
@@ -43,8 +46,15 @@ class Photos:
     val: list[LoadedPhoto]
 
     @property
+    def elsewhere(self) -> list[LoadedPhoto]:
+        """These tell what is forgotten, and are never replayed."""
+        return evenly(self.train, min(ELSEWHERE, int(len(self.train) * MOST_SHARE_WATCHED)))
+
+    @property
     def old(self) -> list[LoadedPhoto]:
-        return evenly(self.train, 32)
+        """For replay."""
+        watched = {photo.photo.photo_id for photo in self.elsewhere}
+        return evenly([photo for photo in self.train if photo.photo.photo_id not in watched], OLD_PHOTOS)
 
 
 def load(folder: Path, downscale: float) -> Photos:
@@ -107,17 +117,13 @@ def same_images(trained: Trained, photos: Photos) -> list[Figure]:
 
 
 def held_out(trained: Trained, photos: Photos) -> list[Figure]:
-    """Of each batch three of four photos are adapted on, the fourth is scored; elsewhere: fixed old photos."""
-    model, elsewhere = trained.model(), evenly(photos.train, ELSEWHERE)
+    """As eval has it: of each batch three of four photos are adapted on, the fourth is scored."""
+    model, elsewhere = trained.model(), photos.elsewhere
     gains, losses = [], []
     before_elsewhere = fitted_db(model, elsewhere)
-    for start in range(0, len(photos.val), BATCH):
-        batch = photos.val[start:start + BATCH]
-        held = batch[3::4]
-        if not held:
-            continue
-        after = adapted(adapter(model, [photo for photo in batch if photo not in held], photos))
-        gains.append(fitted_db(after, held) - fitted_db(model, held))
+    for batch in batches_of(photos.val, "held_out", BATCH):
+        after = adapted(adapter(model, batch.adapted, photos))
+        gains.append(fitted_db(after, batch.scored) - fitted_db(model, batch.scored))
         losses.append(before_elsewhere - fitted_db(after, elsewhere))
     return [Figure("held_out_gain_db", statistics.mean(gains), "dB", 1.5),
             Figure("elsewhere_loss_db", statistics.mean(losses), "dB", 0.2, "lower")]
@@ -125,13 +131,12 @@ def held_out(trained: Trained, photos: Photos) -> list[Figure]:
 
 def meta_against_joint(meta: Trained, joint_start: Trained, photos: Photos) -> list[Figure]:
     """Held-out photos after few steps, from a start of the same total time."""
-    batch = photos.val[:FIRST_VAL]
-    held = batch[3::4]
+    batch = batches_of(photos.val[:FIRST_VAL], "held_out", FIRST_VAL)[0]
     by_steps: dict[int, list[float]] = {8: [], 32: [], 128: []}
     for trained in (meta, joint_start):
-        adapting = adapter(trained.model(), [photo for photo in batch if photo not in held], photos)
+        adapting = adapter(trained.model(), batch.adapted, photos)
         for steps, found in by_steps.items():
-            found.append(fitted_db(adapted(adapting, steps), held))
+            found.append(fitted_db(adapted(adapting, steps), batch.scored))
     return [Figure(f"meta_minus_joint_{steps}_db", ours - theirs, "dB") for steps, (ours, theirs) in by_steps.items()]
 
 
@@ -165,11 +170,11 @@ def town(trained: Trained, folder: Path, scene_folder: Path) -> list[Figure]:
     """The second flight: three of four photos are adapted on, the fourth is scored where it changed, and elsewhere."""
     photos, truth, model = load(scene_folder, 0.5), GroundTruth.beside(folder), trained.model()
     flight = list(load_photos(photos.scene.flights["event"], 0.5, photos.scene.frame.metres_per_unit))
-    held = flight[3::4]
+    batch = batches_of(flight, "held_out", len(flight))[0]
     began = time.perf_counter()
-    after = adapted(adapter(model, [photo for photo in flight if photo not in held], photos))
+    after = adapted(adapter(model, batch.adapted, photos))
     took_s = time.perf_counter() - began
-    old, new = (_by_change(one.mixture("bench"), held, truth) for one in (model, after))
+    old, new = (_by_change(one.mixture("bench"), batch.scored, truth) for one in (model, after))
     return [Figure("town_changed_gain_db", new[0] - old[0], "dB", 4),
             Figure("town_unchanged_loss_db", old[1] - new[1], "dB", 0.3, "lower"),
             Figure("town_adapt_s", took_s, "s", 5, "lower"), *_true_depth(model.mixture("bench"), photos.val, truth)]
@@ -209,6 +214,10 @@ def _true_depth(mixture: Mixture, photos: Sequence[LoadedPhoto], truth: GroundTr
         if (border & photo.valid).sum() >= FEWEST_PIXELS:
             seams.append(psnr(frame.rgb, photo.colours, border & photo.valid)
                          - psnr(frame.rgb, photo.colours, ~border & photo.valid))
-    return [Figure("town_depth_median_m", statistics.median(error.median_m for error in errors), "m", 0.3, "lower"),
-            Figure("town_depth_p95_m", statistics.mean(error.p95_m for error in errors), "m"),
+    medians_m = [error.median_m for error in errors if error.median_m is not None]
+    p95s_m = [error.p95_m for error in errors if error.p95_m is not None]
+    return [Figure("town_depth_median_m", statistics.median(medians_m or [math.inf]), "m", 0.3, "lower"),
+            Figure("town_depth_p95_m", statistics.mean(p95s_m or [math.inf]), "m"),
+            Figure("town_depth_missing_pct", 100 * statistics.mean(error.missing_share for error in errors), "%",
+                   better="lower"),
             Figure("town_seam_db", statistics.mean(seams), "dB", -0.5)]

@@ -27,6 +27,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from adaptive_nerf.common.command_line import run
@@ -59,7 +60,7 @@ def main() -> None:
         trained = options.checkpoint or trained_on(town, work / "trained", 60 if options.quick else 600)
         figures = list(measured(town, trained.resolve(), work, options.quick))
     if options.quick:
-        figures = [Figure(figure.name, figure.value, figure.unit, better=figure.better) for figure in figures]
+        figures = [replace(figure, asked=None) for figure in figures]
     report("viewer", figures, options.json)
 
 

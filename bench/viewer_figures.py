@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import re
 import statistics
 import subprocess
@@ -96,9 +97,17 @@ def clicks(operator: Operator, truth: Truth) -> Iterator[Figure]:
             told += 1
             took_s.append(seconds)
             errors_m.append(float(np.linalg.norm(_enu(found, operator.scene) - place)))
-    yield Figure("click_ms", 1000 * statistics.median(took_s[:TIMED_CLICKS]), "ms", 300, "lower")
-    yield Figure("click_error_p95_m", float(np.percentile(errors_m, 95)), "m", 0.5, "lower")
-    yield Figure("click_error_median_m", float(np.median(errors_m)), "m", better="lower")
+    yield from click_figures(took_s, errors_m)
+
+
+def click_figures(took_s: list[float], errors_m: list[float]) -> Iterator[Figure]:
+    """Seconds of the clicks that were answered with a place; errors of all, infinite of those that were not."""
+    missed = [math.inf]
+    with np.errstate(invalid="ignore"):  # between two that are infinite there is no number
+        p95_m = float(np.percentile(errors_m or missed, 95))
+    yield Figure("click_ms", 1000 * statistics.median(took_s[:TIMED_CLICKS] or missed), "ms", 300, "lower")
+    yield Figure("click_error_p95_m", p95_m, "m", 0.5, "lower")
+    yield Figure("click_error_median_m", statistics.median(errors_m or missed), "m", better="lower")
 
 
 def _click(operator: Operator, pixel: npt.NDArray[np.float64], number: int) -> tuple[float, list[float] | None]:

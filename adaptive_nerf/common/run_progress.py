@@ -68,6 +68,7 @@ class RunProgress:
         self._path, self._clock = path, clock
         self._told: dict[str, Any] = {"v": 1, "step": 0, "of": None, "eta_s": None, "metrics": {}, "warnings": [],
                                       "url": None}
+        self._preparing: dict[str, float] = {}
         self._began: tuple[float, float] | None = None  # step and time of the first call
         self._written_at = -math.inf
         self._disk_was_full = False
@@ -82,6 +83,13 @@ class RunProgress:
         if metrics:
             self._told["metrics"] = {**self._told["metrics"], **{name: _finite(v) for name, v in metrics.items()}}
         if now - self._written_at >= SECONDS_BETWEEN_WRITES or first or step == of:
+            self.flush()
+
+    def preparing(self, what: str, done: int, of: int) -> None:
+        """Of work that is no step, as photos that are read: seen among the figures until all of it is done. It also
+        tells the service that the job has not come to a stand."""
+        self._preparing = {what: done, f"{what}_of": of} if done < of else {}
+        if done >= of or self._clock() - self._written_at >= SECONDS_BETWEEN_WRITES:
             self.flush()
 
     def warn(self, text: str) -> None:
@@ -103,7 +111,8 @@ class RunProgress:
     def flush(self) -> None:
         self._written_at = self._clock()
         try:
-            atomic_files.write_bytes(self._path, json.dumps(self._told).encode(), durable=False)
+            told = {**self._told, "metrics": {**self._told["metrics"], **self._preparing}}
+            atomic_files.write_bytes(self._path, json.dumps(told).encode(), durable=False)
         except DiskFull as error:
             if not self._disk_was_full:
                 log.warning("%s", error)

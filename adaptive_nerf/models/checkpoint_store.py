@@ -53,10 +53,18 @@ class CheckpointStore:
             raise BadData(path, "names no checkpoint", expected="one line, as step000500")
         return self.folder / target if (self.folder / target / manifest.NAME).exists() else None
 
+    def newest(self) -> Path | None:
+        """What `last` names; where that is gone, or was not told yet, the newest that is whole."""
+        return self.pointed("last") or next(reversed(self.steps().values()), None)
+
+    def named(self, prefix: str) -> Path | None:
+        """best, last or step<N>, where it is there."""
+        match = NAME.fullmatch(prefix)
+        return self.steps().get(int(match[1])) if match else self.pointed(prefix) if prefix in POINTERS else None
+
     def find(self, prefix: str) -> Path:
         """best, last or step<N>; refused with the list of those that are there."""
-        match = NAME.fullmatch(prefix)
-        found = self.steps().get(int(match[1])) if match else self.pointed(prefix) if prefix in POINTERS else None
+        found = self.named(prefix)
         if found is None:
             there = ", ".join(self.names()) or "none at all"
             raise BadInput(f"{self.folder} has no checkpoint '{prefix}'; there are: {there}")
@@ -64,8 +72,7 @@ class CheckpointStore:
 
     def prune(self, keep: int) -> None:
         """Leave the newest, and those that are pointed at. What a killed process left half done goes too."""
-        for left in (*self.folder.glob(".step*.gone"), *self.folder.glob(".step*.partial")):
-            shutil.rmtree(left)
+        self.clear()
         steps = list(self.steps().values())
         kept = {*steps[max(0, len(steps) - keep):], *(self.pointed(name) for name in POINTERS)}
         for path in steps:
@@ -73,3 +80,8 @@ class CheckpointStore:
                 aside = path.with_name(f".{path.name}.gone")  # it is no checkpoint any more, even half removed
                 path.rename(aside)
                 shutil.rmtree(aside)
+
+    def clear(self) -> None:
+        """Of what a killed process left half done; for the one process that writes here."""
+        for left in (*self.folder.glob(".step*.gone"), *self.folder.glob(".step*.partial")):
+            shutil.rmtree(left)

@@ -56,7 +56,8 @@ def adapt(run: Run[Adapt]) -> Result:
         try:
             settings = settings_of(run.spec, scene, model)
             tell_effective(run, scene, settings.rates)
-            adapter = Adapter(model, new, old_photos(run, scene), settings, run.stop_requested)
+            adapter = Adapter(model, new, old_photos(run, scene), settings, run.stop_requested,
+                              lambda done, of: run.progress.preparing("photos_looked_at", done, of))
         except RenderCancelled as error:
             raise StopRequested("stopped before the first step") from error
         return Adaptation(run, base, adapter, tracker).go_on()
@@ -73,6 +74,7 @@ class Adaptation:
 
     def go_on(self) -> Result:
         spec, store = self.run.spec, CheckpointStore.of_job(self.run.out)
+        store.clear()
         _keep_base(store, self.base)
         self._show(self.adapter.looks[0].frame)
         began, taken, steps = time.monotonic(), None, max(spec.tto)
@@ -122,9 +124,10 @@ class Adaptation:
         if rgb is not None:
             self.tracker.picture(steps, f"adapt/{photo.photo.stem}", photo_pixels(rgb))
 
-    def _result(self, took_s: float, psnr_db: float) -> Result:
+    def _result(self, took_s: float, train_psnr_db: float) -> Result:
+        """`train_psnr_db`: of the rays of the last step."""
         told = {"steps": float(self.adapter.steps), "seconds": round(took_s, 2),
-                "touched_experts": float(len(self.adapter.touched)), "psnr_db": psnr_db,
+                "touched_experts": float(len(self.adapter.touched)), "train_psnr_db": train_psnr_db,
                 "skipped_steps": float(self.patience.skipped)}
         place = CheckpointStore.of_job(self.run.out).pointed("last")
         artifacts = (str(place.relative_to(self.run.out)),) if place else ()

@@ -20,7 +20,7 @@ from adaptive_nerf.engine.engines import engine
 from adaptive_nerf.models.appearance import Appearance
 from adaptive_nerf.models.mixture import CHUNK_POINTS
 from adaptive_nerf.models.model import Lineage, Model
-from adaptive_nerf.pipelines.disagreement import FirstLook, exposure, first_looks, open_cells
+from adaptive_nerf.pipelines.disagreement import FirstLook, exposure, first_looks, open_cells, tell_nobody
 from adaptive_nerf.pipelines.joint import Joint, Sampling, Taken
 from adaptive_nerf.pipelines.news import news_pool, with_news
 from adaptive_nerf.pipelines.optimiser import Kind, Optimiser
@@ -58,13 +58,13 @@ def rate_of_step(step: int) -> float:
 
 
 class Adapter:
-    """`old` are photos that the base was trained on, some of them, for replay."""
+    """`old` are photos that the base was trained on, some of them, for replay. `looked`: as first_looks tells."""
 
     def __init__(self, base: Model, new: Sequence[LoadedPhoto], old: Sequence[LoadedPhoto], settings: AdaptSettings,
-                 stopped: Callable[[], bool] = never_cancelled):
+                 stopped: Callable[[], bool] = never_cancelled, looked: Callable[[int, int], None] = tell_nobody):
         self.base, self.settings, self.new = base, settings, tuple(new)
         before = base.mixture("before", settings.chunk_points)
-        self.looks: list[FirstLook] = with_news(first_looks(before, new, stopped))
+        self.looks: list[FirstLook] = with_news(first_looks(before, new, stopped, looked))
         self._old = tuple(old) if settings.replay > 0 else ()
         self.joint = self._begin()
         self.news_pixels = news_pool(self.looks, self.joint.store.starts)

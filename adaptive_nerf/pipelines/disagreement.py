@@ -40,19 +40,37 @@ class FirstLook:
     news: Mask | None = None  # [h, w] of the frame: where the photo shows what the model does not know; None: anywhere
 
 
+def tell_nobody(done: int, of: int) -> None:
+    pass
+
+
 def first_looks(mixture: Mixture, photos: Sequence[LoadedPhoto],
-                stopped: Callable[[], bool] = never_cancelled) -> list[FirstLook]:
-    return [FirstLook(photo, mixture.render(photo.camera, OUTPUTS, Quality.DRAFT, stopped)) for photo in photos]
+                stopped: Callable[[], bool] = never_cancelled, looked: Callable[[int, int], None] = tell_nobody,
+                ) -> list[FirstLook]:
+    """`looked`: told how many of how many photos were looked at."""
+    looks = []
+    for photo in photos:
+        looks.append(FirstLook(photo, mixture.render(photo.camera, OUTPUTS, Quality.DRAFT, stopped)))
+        looked(len(looks), len(photos))
+    return looks
 
 
 def open_cells(grids: OccupancyGrids, looks: Sequence[FirstLook], metres_per_unit: float) -> int:
-    """Set the bits around what the photos contradict. Returns how many rays that were."""
+    """Set the bits around what the photos contradict, photo by photo: the places of a whole flight would fill the
+    memory. Returns how many rays that were."""
+    rays = sum(_raise_around(grids, look, metres_per_unit) for look in looks)
+    if rays:
+        grids.rebuild(1.0, grids.occupancy.words.clone())
+    return rays
+
+
+def _raise_around(grids: OccupancyGrids, look: FirstLook, metres_per_unit: float) -> int:
+    """The maxima of cells around what one photo contradicts; how many rays that were."""
     box = Box(np.array(grids.regions.bounds[:3]), np.array(grids.regions.bounds[3:]))
-    found = [_surprising_places(look, box, grids.occupancy.cell, metres_per_unit) for look in looks]
-    places = torch.from_numpy(np.concatenate([place for place, _ in found]))
+    places, rays = _surprising_places(look, box, grids.occupancy.cell, metres_per_unit)
     if len(places):
-        _set(grids, places.to(grids.maxima.device))
-    return sum(count for _, count in found)
+        _raise(grids, torch.from_numpy(places).to(grids.maxima.device))
+    return rays
 
 
 def _surprising_places(look: FirstLook, box: Box, cell: float, metres_per_unit: float) -> tuple[Floats, int]:
@@ -116,8 +134,8 @@ def _means(picture: npt.NDArray[np.float32], height: int, width: int) -> npt.NDA
     return small[0].permute(1, 2, 0).numpy()
 
 
-def _set(grids: OccupancyGrids, places: torch.Tensor) -> None:
-    """Open the cells of every slot that has a say at the places [n, 3]."""
+def _raise(grids: OccupancyGrids, places: torch.Tensor) -> None:
+    """The maxima of the cells of every slot that has a say at the places [n, 3]."""
     regions = grids.regions
     say = routed(places, regions) > 0  # [n, n_slots]
     for slot, (box, side) in enumerate(zip(regions.boxes, regions.sides, strict=True)):
@@ -126,4 +144,3 @@ def _set(grids: OccupancyGrids, places: torch.Tensor) -> None:
             local = ((own - places.new_tensor(box[:3])) / side).float()
             cells = grids.cells(torch.full((len(own),), slot, dtype=torch.int64, device=own.device), local)
             grids.maxima[cells] = grids.maxima[cells].clamp(min=round(START * 255))
-    grids.rebuild(1.0, grids.occupancy.words.clone())

@@ -60,7 +60,7 @@ class ForgettingRecord:
     before: PhotoScore
     after: PhotoScore
     unchanged_pixels_only: bool  # truth says where nothing changed
-    trained_on: bool = False  # the base was trained on these photos; otherwise they are its val photos
+    trained_on: bool = False  # the base has learned these photos; otherwise they are its val photos
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,12 @@ class Evaluation:
     lpips: str = NOT_COMPUTED  # or where its weights came from
     warnings: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)  # what else the figures depend on, in words
+    learned_before: tuple[str, ...] = ()  # stems of scored photos that the checkpoint had learned
+
+    @property
+    def known(self) -> int:
+        """How many of the scored photos the checkpoint had learned."""
+        return len({record.stem for record in self.photos} & set(self.learned_before))
 
     @property
     def why_no_lpips(self) -> str:

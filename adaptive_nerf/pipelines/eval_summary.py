@@ -19,7 +19,7 @@ class Findings:
     batches: list[list[Verdict]] = field(default_factory=list)  # one verdict for each number of steps, ascending
     adapted: list[int] = field(default_factory=list)  # photos of each batch
     unchanged_only: bool = False  # old photos were scored where nothing changed
-    trained_on: bool = False  # they are train photos
+    trained_on: bool = False  # they are train photos, or were learned later
 
     def by_steps(self) -> list[list[Verdict]]:
         """Verdicts of all batches for each number of steps, so that all means are over the same photos: a batch that

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from adaptive_nerf.common import atomic_files
-from adaptive_nerf.common.errors import BadData, BadUsage
+from adaptive_nerf.common.errors import AdaptiveNerfError, BadData
 from adaptive_nerf.common.memory import ran_out_of_memory
 from adaptive_nerf.common.run_progress import Result, Run, StopRequested
 from adaptive_nerf.data.ground_truth import GroundTruth
 from adaptive_nerf.data.ray_store import LoadedPhoto
+from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.jobs.spec import Eval
 from adaptive_nerf.models.model import Model
 from adaptive_nerf.pipelines.adaptation import base_of, photos_to_absorb, settings_of
@@ -30,6 +31,7 @@ from adaptive_nerf.pipelines.adapter import AdaptSettings
 from adaptive_nerf.pipelines.eval_about import about, settings_in_words
 from adaptive_nerf.pipelines.eval_batches import Batch, batches_of
 from adaptive_nerf.pipelines.eval_gallery import Gallery
+from adaptive_nerf.pipelines.eval_learned import learned_among, tell_learned
 from adaptive_nerf.pipelines.eval_learner import Learner
 from adaptive_nerf.pipelines.eval_old_photos import OldPhotos, old_photos_of
 from adaptive_nerf.pipelines.eval_records import Evaluation, write_metrics_csv, write_per_image_csv
@@ -38,7 +40,7 @@ from adaptive_nerf.pipelines.joint import Taken
 from adaptive_nerf.pipelines.judging import Judge, Verdict
 from adaptive_nerf.pipelines.lpips_score import Lpips, find_weights
 from adaptive_nerf.pipelines.metrics import PhotoScore, mean_colour
-from adaptive_nerf.pipelines.opening import scene_of, set_up_arithmetic
+from adaptive_nerf.pipelines.opening import is_inside, require_inside, scene_of, set_up_arithmetic
 from adaptive_nerf.pipelines.pictures import photo_pixels
 from adaptive_nerf.pipelines.report import write_report
 from adaptive_nerf.pipelines.trackers import Tracker
@@ -60,25 +62,35 @@ def evaluate(run: Run[Eval]) -> Result:
     old, settings = old_photos_of(run, scene), settings_of(spec, scene, model)
     tell_effective(run, scene, settings.rates)
     told = replace(about(run, scene, base, weights), settings=settings_in_words(spec, model, settings, old),
-                   photo_size=batches[0].scored[0].valid.shape[::-1])
+                   photo_size=batches[0].scored[0].valid.shape[::-1],
+                   learned_before=tell_learned(run, model, batches, old))
+    judge = judge_of(run, scene, old, weights)
     with Tracker(run.out, warn=run.progress.warn) as tracker:
-        return Examination(run, model, batches, old, settings, judge_of(run, old, weights), tracker, told).go_on()
+        return Examination(run, model, batches, old, settings, judge, tracker, told).go_on()
 
 
 def lpips_weights(run: Run[Eval]) -> Path | None:
     given = run.spec.lpips_weights
-    if given and run.roots and not any(Path(given).resolve().is_relative_to(root.resolve()) for root in run.roots):
-        raise BadUsage(f"lpips_weights {given} leads outside of the folders that jobs may use; put it inside of one")
+    if given:
+        require_inside("lpips_weights", Path(given), run.roots)
     found = find_weights(given)
     if given and found is None:
         run.progress.warn(f"lpips_weights {given} is not there; LPIPS is not computed")
     return found
 
 
-def judge_of(run: Run[Eval], old: OldPhotos, weights: Path | None) -> Judge:
+def truth_of(run: Run[Eval], scene: Scene) -> GroundTruth:
+    """Of the town that data_path names; where it names a prepared scene, of the town in whose out/ this lies."""
+    found, root = GroundTruth.beside(Path(run.spec.data_path)), scene.root.resolve()
+    if found.depths or root.parent.name != "out" or not is_inside(root.parents[1], run.roots):
+        return found
+    return GroundTruth.beside(root.parents[1])
+
+
+def judge_of(run: Run[Eval], scene: Scene, old: OldPhotos, weights: Path | None) -> Judge:
     spec = run.spec
     train = [(loaded.colours, loaded.valid) for loaded in old.replayed]
-    return Judge(GroundTruth.beside(Path(spec.data_path)), mean_colour(train) if train else None,
+    return Judge(truth_of(run, scene), mean_colour(train) if train else None,
                  Lpips(weights) if weights else None, spec.near or 0.0, math.inf if spec.far is None else spec.far,
                  bool(spec.batch), spec.chunk_points, run.stop_requested)
 
@@ -99,11 +111,14 @@ class Examination:
     def __post_init__(self) -> None:
         self.ttos = sorted(set(self.run.spec.tto))
         self.gallery = Gallery.of(self.run.out, [loaded for batch in self.batches for loaded in batch.scored])
-        self.findings.trained_on = self.old.trained_on
+        self.findings.trained_on = self.old.trained_on or bool(learned_among(self.model, self.old.watched))
         self.findings.unchanged_only = bool(self.run.spec.batch) and all(map(self.judge.knows_changes,
                                                                              self.old.watched))
-        rounds = sum(len(batch.scored) + len(self.old.watched) for batch in self.batches) * len(self.ttos)
-        self.work = max(self.ttos) * len(self.batches) + PICTURE_COST * rounds
+        self.looks = 2 if self.run.spec.protocol == "same_images" else 1  # the photo's own one too
+        scored = sum(len(batch.scored) for batch in self.batches) * len(self.ttos)
+        recalls = 1 + len(self.batches) * sum(map(bool, self.ttos))  # the base's is the one before all batches
+        self.work = max(self.ttos) * len(self.batches) + PICTURE_COST * (
+            scored * self.looks + len(self.old.watched) * recalls)
 
     def go_on(self) -> Result:
         try:
@@ -111,12 +126,14 @@ class Examination:
             for number, batch in enumerate(self.batches):
                 self._examine(number, batch)
         except (StopRequested, RenderCancelled) as error:
-            self.run.progress.warn(f"stopped: {len(self.findings.batches)} of {len(self.batches)} batches were begun")
             raise StopRequested("stopped on request; what was scored by then is told",
-                                self._leave()) from error
+                                self._cut_short("stopped")) from error
+        except AdaptiveNerfError:
+            self._cut_short("failed")
+            raise
         except (MemoryError, RuntimeError) as error:
             if ran_out_of_memory(error):
-                self._leave()
+                self._cut_short("out of memory")
             raise
         result = self._leave()
         if result is None:
@@ -143,12 +160,12 @@ class Examination:
             self._tell_scores()
 
     def _score(self, model: Model, loaded: LoadedPhoto, verdict: Verdict, tracked: bool) -> None:
-        frame = self.judge.look(model, loaded, verdict, in_own_look=self.run.spec.protocol == "same_images")
+        frame = self.judge.look(model, loaded, verdict, in_own_look=self.looks > 1)
         self.gallery.hang(loaded, frame, verdict.tto)
         if tracked:
             name = self.gallery.names[loaded.photo.stem]
             self.tracker.picture(verdict.tto, f"pred/{name}", photo_pixels(np.asarray(frame.rgb)))
-        self._tell_work(PICTURE_COST)
+        self._tell_work(PICTURE_COST * self.looks)
 
     def _recall(self, model: Model) -> list[PhotoScore]:
         scores = []
@@ -179,6 +196,10 @@ class Examination:
             told = {name.removesuffix(f"_{record.tto}"): value for name, value in metrics.items()
                     if name.endswith(f"_{record.tto}")}
             self.tracker.scalars(record.tto, {f"eval/{name}": value for name, value in told.items()})
+
+    def _cut_short(self, how: str) -> Result | None:
+        self.run.progress.warn(f"{how}: {len(self.findings.batches)} of {len(self.batches)} batches were begun")
+        return self._leave()
 
     def _leave(self) -> Result | None:
         """Everything for people, from what was scored; None where nothing was."""

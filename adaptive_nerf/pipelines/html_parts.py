@@ -1,4 +1,4 @@
-"""The pieces that a report is put together from. Whatever comes from outside is escaped here, and only here."""
+"""The pieces that a report is put together from. Whatever comes from outside goes through them, and is escaped here."""
 
 from __future__ import annotations
 
@@ -85,6 +85,10 @@ def _cells(cells: Sequence[Cell]) -> str:
     first, *rest = cells
     return f'<th scope="row">{escape(first.text)}</th>' + "".join(
         f'<td class="{cell.kind}">{escape(cell.text)}</td>' for cell in rest)
+
+
+def heading(text: str, level: int) -> str:
+    return f"<h{level}>{escape(text)}</h{level}>"
 
 
 def paragraph(text: str, kind: str = "") -> str:

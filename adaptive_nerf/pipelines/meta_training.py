@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.common.memory import ran_out_of_memory
 from adaptive_nerf.common.run_progress import Result, Run, StopRequested
 from adaptive_nerf.data.episodes import Cell
 from adaptive_nerf.data.partition import Partition
@@ -55,7 +56,7 @@ def prepare(run: Run[Train], scene: Scene, partition: Partition, photos: list[Lo
     spec, store = run.spec, CheckpointStore.of_job(run.out)
     rays = training_start.training_rays(scene, photos)
     start, earlier = training_start.start_of(run, scene, partition, rays)
-    joint = training_start.joint_for(spec, scene, partition, rays, start)
+    joint = training_start.joint_for(run, scene, partition, rays, start)
     training_start.tell_effective(run, scene, effective_rates(spec, start))
     told = start.training if earlier else {}
     if earlier is not None:
@@ -86,6 +87,7 @@ class Training:
     patience: Patience = field(default_factory=Patience)
     cells: list[list[Cell]] = field(default_factory=list)  # of each slot, found when meta-learning begins
     latest: dict[str, float] = field(default_factory=dict)  # scores of the val photos
+    scored_photos: int = 0  # of how many they are the mean
     scored_at: int = -1  # the step that they are of
 
     def go_on(self) -> Result:
@@ -169,6 +171,16 @@ class Training:
         return found
 
     def _evaluate(self) -> None:
+        """For people, and for `best`: a want of memory ends no training that goes well."""
+        try:
+            self._score_val_photos()
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            self.run.progress.warn("memory ran out while val photos were scored: there are no scores of that step, and "
+                                   "the training goes on; lower chunk_points")
+
+    def _score_val_photos(self) -> None:
         if not self.val:
             return
         model = self.model()
@@ -177,12 +189,13 @@ class Training:
         mean = mean_score(scores)
         if mean is None:
             return
-        self.latest = {"val_psnr_db": mean.neutral.psnr_db,
-                       "val_fitted_db": mean.fitted.psnr_db if mean.fitted else mean.neutral.psnr_db}
+        told = {"val_psnr_db": mean.neutral.psnr_db}
+        if mean.fitted:
+            told["val_fitted_db"] = mean.fitted.psnr_db
         if self.val_tasks and not self.plan.is_joint:
-            self.latest |= self.val_tasks.score(self.joint, model.appearance.neutral,
-                                                self._meta_settings(self.run.spec.test_batch_size))
-        self.scored_at = self.joint.step
+            told |= self.val_tasks.score(self.joint, model.appearance.neutral,
+                                         self._meta_settings(self.run.spec.test_batch_size))
+        self.latest, self.scored_photos, self.scored_at = told, len(scores), self.joint.step
         self.tracker.scalars(self.joint.step, {f"val/{name}": value for name, value in self.latest.items()})
         picture = picture_from(mixture, self.val[0]).rgb
         if picture is not None:
@@ -192,7 +205,7 @@ class Training:
     def _score(self) -> float:
         """Of what was evaluated last, by the val photos. How far inner steps come is told, but does not choose: on
         few rays of few tasks an early, blurred state can look best."""
-        return self.latest.get("val_fitted_db", -np.inf)
+        return self.latest.get("val_fitted_db", self.latest.get("val_psnr_db", -np.inf))
 
     def _is_to_be_kept(self) -> bool:
         """A start that meta-learning may make worse again. A joint training improves almost each time, and saving that
@@ -230,15 +243,16 @@ class Training:
     def _result(self, stopped: bool = False) -> Result:
         path = self.store.pointed("last")
         artifacts = tuple(str(found.relative_to(self.run.out)) for found in (path,) if found is not None)
-        metrics = {"steps": float(self.plan.done), "seconds": round(self.plan.elapsed_s, 1), **self.latest,
+        scored = {"val_photos": float(self.scored_photos), "val_step": float(self.scored_at)} if self.latest else {}
+        metrics = {"steps": float(self.plan.done), "seconds": round(self.plan.elapsed_s, 1), **self.latest, **scored,
                    "skipped_steps": float(self.patience.skipped), **({"stopped": 1.0} if stopped else {})}
         return Result(artifacts, metrics)
 
 
 def _steps_told(run: Run[Train]) -> int:
     """From which step on an earlier attempt's curves are void."""
-    last = CheckpointStore.of_job(run.out).pointed("last")
-    return 0 if last is None else int(last.name.removeprefix("step")) + 1
+    newest = CheckpointStore.of_job(run.out).newest()
+    return 0 if newest is None else int(newest.name.removeprefix("step")) + 1
 
 
 def effective_rates(spec: Train, start: Model) -> Rates:

@@ -37,11 +37,12 @@ class PictureScore:
 
 @dataclass(frozen=True)
 class DepthError:
-    """Over valid pixels that have a true depth; `missing_share` of them got no depth, and are in none of the others."""
+    """Over valid pixels that have a true depth; `missing_share` of them got no depth, and are in none of the others.
+    These are None where no pixel got one."""
 
-    median_m: float
-    mean_abs_m: float
-    p95_m: float
+    median_m: float | None
+    mean_abs_m: float | None
+    p95_m: float | None
     missing_share: float
 
 
@@ -158,11 +159,13 @@ def mean_colour(photos: Iterable[tuple[Picture, Mask]]) -> npt.NDArray[np.float6
 
 def depth_error(depth_m: npt.NDArray[np.floating[Any]], truth_m: npt.NDArray[np.floating[Any]],
                 valid: Mask) -> DepthError | None:
-    """None where the truth has no surface at all, or the picture no depth where it has one."""
+    """None where the truth has no surface at all."""
     known = valid & np.isfinite(truth_m)
     both = known & np.isfinite(depth_m)
-    if not both.any():
+    if not known.any():
         return None
+    if not both.any():
+        return DepthError(None, None, None, 1.0)
     error_m = np.abs(depth_m[both].astype(np.float64) - truth_m[both])
     return DepthError(float(np.median(error_m)), float(error_m.mean()), float(np.percentile(error_m, 95)),
                       1 - float(both.sum() / known.sum()))

@@ -107,12 +107,24 @@ def photos_in_memory(run: Run[Spec], photos: Sequence[Photo], scene: Scene) -> l
         if run.stop_requested():
             raise StopRequested("stopped while the photos were read")
         loaded.append(photo)
+        run.progress.preparing("photos_read", len(loaded), len(photos))
     found = [photo for photo in loaded if photo.borders_found]
     if found:
         left_out = 100 * (1 - np.mean([photo.valid.mean() for photo in found]))
         run.progress.warn(f"{len(found)} photos have black borders from undistortion; they are left out "
                           f"({left_out:.1f} % of the pixels), in training and in scores")
     return loaded
+
+
+def is_inside(path: Path, roots: Collection[Path]) -> bool:
+    """Whether a path, links and all, leads into a folder that jobs may use; without any, all may be used."""
+    return not roots or any(path.resolve().is_relative_to(root.resolve()) for root in roots)
+
+
+def require_inside(field: str, path: Path, roots: Collection[Path]) -> Path:
+    if not is_inside(path, roots):
+        raise BadUsage(f"{field} {path} leads outside of the folders that jobs may use; put it inside of one")
+    return path
 
 
 def flight_photos(scene: Scene, batch: str) -> tuple[Photo, ...]:
@@ -140,10 +152,7 @@ class Places:
         path = Path(value)
         within_logs = path.relative_to("logs") if path.parts[:1] == ("logs",) else path
         places = [path] if path.is_absolute() else [self.logs / within_logs, Path.cwd() / path]
-        return [place for place in places if not self.roots or self._allowed(place)]
-
-    def _allowed(self, place: Path) -> bool:
-        return any(place.resolve().is_relative_to(root.resolve()) for root in self.roots)
+        return [place for place in places if is_inside(place, self.roots)]
 
 
 def find_checkpoint(value: str, prefix: str, places: Places) -> Checkpoint:
@@ -169,6 +178,7 @@ def checkpoint_of(run: Run[Spec], scene: Scene | None = None) -> Checkpoint:
     if not run.spec.checkpoint_path:
         raise BadUsage(f"checkpoint_path is missing: {run.spec.op} works on a trained model; name a job or a folder")
     found = find_checkpoint(run.spec.checkpoint_path, run.spec.prefix, Places.of(run))
+    _tell_prefix(run, found)
     if not isinstance(run.spec, Train):
         require_told(found, run.idle)
     if scene is None:
@@ -177,6 +187,15 @@ def checkpoint_of(run: Run[Spec], scene: Scene | None = None) -> Checkpoint:
     if run.spec.mask_dirname and not isinstance(run.spec, Train):
         require_partition(found, open_partition(scene, run.spec.mask_dirname))
     return found
+
+
+def _tell_prefix(run: Run[Spec], found: Checkpoint) -> None:
+    """Where checkpoint_path is a checkpoint's own folder, `prefix` chooses nothing."""
+    if "prefix" not in run.spec.model_fields_set:
+        return
+    if CheckpointStore(found.folder.parent).named(run.spec.prefix) != found.folder:
+        run.progress.warn(f"prefix {run.spec.prefix} has no effect: checkpoint_path names {found.folder.name} itself; "
+                          f"name the job to choose by prefix")
 
 
 def require_scene(checkpoint: Checkpoint, scene: Scene) -> Checkpoint:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import matplotlib
@@ -61,15 +60,24 @@ def write_report(path: Path, evaluation: Evaluation, strips: Mapping[str, Strip]
 
 def report(evaluation: Evaluation, strips: Mapping[str, Strip]) -> str:
     where = f"flight {evaluation.batch}" if evaluation.batch else "validation photos"
-    body = [f"<h1>{escape(evaluation.job_id)}</h1>",
+    body = [parts.heading(evaluation.job_id, 1),
             parts.paragraph(f"How well the model shows the {where} of {evaluation.scene}", "soft"),
             *_tiles(evaluation), *[parts.paragraph(text, "warning") for text in _warnings(evaluation)],
-            "<h2>Scores</h2>", parts.paragraph(PROTOCOLS[evaluation.protocol]),
+            parts.heading("Scores", 2), parts.paragraph(_protocol(evaluation)),
             _headline(evaluation), parts.definitions(_words(evaluation)),
-            "<h3>How fast it learns</h3>", _curve(evaluation), *_changes(evaluation), *_depth(evaluation),
+            parts.heading("How fast it learns", 3), _curve(evaluation), *_changes(evaluation), *_depth(evaluation),
             *_experts(evaluation), *_forgetting(evaluation), *_photos(evaluation, strips),
-            "<h2>How this was made</h2>", _origin(evaluation)]
+            parts.heading("How this was made", 2), _origin(evaluation)]
     return parts.page(f"{evaluation.job_id}: evaluation", body)
+
+
+def _protocol(evaluation: Evaluation) -> str:
+    """In words; photos that the checkpoint knew are not held out, whatever was asked for."""
+    if evaluation.protocol != "held_out" or not evaluation.known:
+        return PROTOCOLS[evaluation.protocol]
+    return (f"Not held out: the model was scored on photos that were left out of this adaptation (every fourth), but "
+            f"the checkpoint had learned {evaluation.known} of these {evaluation.last.photos} before. This says how "
+            f"well it keeps photos, not how well it shows views that it has not seen.")
 
 
 def _tiles(evaluation: Evaluation) -> list[str]:
@@ -85,7 +93,7 @@ def _tiles(evaluation: Evaluation) -> list[str]:
     photos = round(evaluation.photos_adapted / evaluation.batches)
     tiles.append(parts.tile("Adaptation", f"{number(last.adapt_s, 1)} s", f"{last.tto} steps on {photos} photos{each}",
                             "soft"))
-    if last.mean.depth is not None:
+    if last.mean.depth is not None and last.mean.depth.median_m is not None:
         tiles.append(parts.tile("Depth error, median", f"{number(last.mean.depth.median_m)} m",
                                 "against the true surface", "soft"))
     return ['<div class="tiles">', *tiles, "</div>"]
@@ -164,7 +172,7 @@ def _depth(evaluation: Evaluation) -> list[str]:
     caption = ("How far the rendered surface lies from the true one, along the camera's axis; mean over the photos. "
                "'No depth' is the share of true surface where the model shows none.")
     heads = [[(name, 1) for name in ("Steps", "Median, m", "Mean, m", "95 % are within, m", "No depth")]]
-    return ["<h2>Depth error</h2>", parts.table(caption, heads, rows)] if rows else []
+    return [parts.heading("Depth error", 2), parts.table(caption, heads, rows)] if rows else []
 
 
 def _experts(evaluation: Evaluation) -> list[str]:
@@ -178,7 +186,7 @@ def _experts(evaluation: Evaluation) -> list[str]:
     rows = [("", _expert_cells(before, after)) for before, after in both]
     caption = ("Each expert by the pixels in which it weighs most, pooled over the photos (so not the mean of photos "
                "above). An expert far below the others has had too few photos or too little time.")
-    return ["<h2>Experts</h2>", parts.table(caption, heads, rows)]
+    return [parts.heading("Experts", 2), parts.table(caption, heads, rows)]
 
 
 def _expert_cells(before: ExpertRecord, after: ExpertRecord) -> list[Cell]:
@@ -199,7 +207,7 @@ def _changes(evaluation: Evaluation) -> list[str]:
     first = evaluation.changes[0]
     caption = (f"PSNR of the scored photos, pooled over pixels. The truth tells which of them the event changed: "
                f"{100 * first.changed_share:.1f} %, in {first.photos} photos.")
-    return ["<h2>What the event changed</h2>", parts.table(caption, heads, rows)]
+    return [parts.heading("What the event changed", 2), parts.table(caption, heads, rows)]
 
 
 def _forgetting(evaluation: Evaluation) -> list[str]:
@@ -213,14 +221,14 @@ def _forgetting(evaluation: Evaluation) -> list[str]:
                           *_fitted_change(before, after)]))
     heads = [[("", 1), ("", 1), ("Neutral, dB", 3), ("Fitted, dB", 3)],
              [(name, 1) for name in ("Steps", "Old photos", *["before", "after", "change"] * 2)]]
-    return ["<h2>Forgetting</h2>", parts.table(_old_photos(evaluation), heads, rows)]
+    return [parts.heading("Forgetting", 2), parts.table(_old_photos(evaluation), heads, rows)]
 
 
 def _old_photos(evaluation: Evaluation) -> str:
     record = evaluation.forgetting[0]
     kind = "photos that the model was trained on" if record.trained_on else "validation photos of the first flight"
     told = (f"Old photos ({kind}), before and after the model took in the new ones; a loss is something forgotten. "
-            f"None of them was adapted on or replayed. ")
+            f"None of them was adapted on or replayed here. ")
     if record.unchanged_pixels_only:
         return told + "Only pixels in which nothing changed between the flights are scored."
     return told + ("Real changes on the ground count as losses here." if evaluation.batch else "")
@@ -241,7 +249,7 @@ def _photos(evaluation: Evaluation, strips: Mapping[str, Strip]) -> list[str]:
              for after in finals if after.stem in strips]
     if not cards:
         return []
-    return ["<h2>Photos, the worst first</h2>",
+    return [parts.heading("Photos, the worst first", 2),
             parts.paragraph("Error maps show how far each pixel's colour is from the photo's. Grey is not scored: "
                             "black borders left by undistortion." + _missing(len(finals), len(cards))), _ramp(), *cards]
 
@@ -260,7 +268,7 @@ def _photo(before: PhotoRecord, after: PhotoRecord, strip: Strip) -> str:
         pictures.append(parts.figure(strip.depth, f"depth {_steps(after.tto)}", f"{name}, depth map"))
     if before is after:
         del pictures[1]
-    return (f'<section class="photo"><h3>{escape(name)}</h3><div class="strip" style="--pictures: {len(pictures)}">'
+    return (f'<section class="photo">{parts.heading(name, 3)}<div class="strip" style="--pictures: {len(pictures)}">'
             f'{"".join(pictures)}</div></section>')
 
 

@@ -59,8 +59,7 @@ class Tracker:
             return
         try:
             if self._writer is None:
-                self._writer = SummaryWriter(str(self._folder), purge_step=self._first_step or None,
-                                             flush_secs=FLUSH_S)
+                self._writer = SummaryWriter(str(self._folder), purge_step=self._first_step, flush_secs=FLUSH_S)
             write(self._writer)
         except OSError as error:
             self._given_up = True

@@ -44,9 +44,13 @@ def training_rays(scene: Scene, photos: Sequence[LoadedPhoto]) -> RayStore:
 def start_of(run: Run[Train], scene: Scene, partition: Partition, rays: RayStore) -> tuple[Model, Checkpoint | None]:
     """The model to go on from, and its checkpoint where that is this job's own."""
     spec, device = run.spec, device_of(run.spec)
-    last = CheckpointStore.of_job(run.out).pointed("last")
-    if last is not None:
-        own = require_scene(open_checkpoint(last), scene)
+    store = CheckpointStore.of_job(run.out)
+    newest = store.newest()
+    if newest is not None:
+        if store.pointed("last") is None:
+            run.progress.warn(f"no checkpoint is pointed at as last; the training goes on from the newest that is "
+                              f"there, {newest.name}")
+        own = require_scene(open_checkpoint(newest), scene)
         require_partition(own, partition)
         log.info("going on from %s", own.folder)
         return own.load(device=device), own
@@ -61,10 +65,10 @@ def start_of(run: Run[Train], scene: Scene, partition: Partition, rays: RayStore
     return fresh_model(spec, scene, partition, rays.photo_ids, device), None
 
 
-def joint_for(spec: Train, scene: Scene, partition: Partition, rays: RayStore, start: Model) -> Joint:
+def joint_for(run: Run[Train], scene: Scene, partition: Partition, rays: RayStore, start: Model) -> Joint:
     """With some experts alone: rays of the pixels that those are asked for."""
-    taught = learners(spec, start)
-    allowed = None if spec.experts is None else pixels_of_experts(partition, rays, taught)
+    spec, taught = run.spec, learners(run.spec, start)
+    allowed = None if spec.experts is None else pixels_of_experts(run, partition, rays, taught)
     pool = rays.pool(range(len(rays)), allowed)
     if not len(pool):
         raise BadData(partition.folder, f"gives experts {', '.join(map(str, taught))} no valid pixel of a train photo",
@@ -97,7 +101,7 @@ def height_m(scene: Scene) -> float:
     return float(max(0.0, np.median(ground_x(scene) - down)) * scene.frame.metres_per_unit)
 
 
-def pixels_of_experts(partition: Partition, rays: RayStore, experts: Collection[int]) -> Tensor:
+def pixels_of_experts(run: Run[Train], partition: Partition, rays: RayStore, experts: Collection[int]) -> Tensor:
     """[n_pixels] bool: in the mask of any of the experts."""
     found = []
     for loaded in rays.photos:
@@ -105,6 +109,7 @@ def pixels_of_experts(partition: Partition, rays: RayStore, experts: Collection[
         masks = [load_mask(partition.mask_path(expert, loaded.photo.stem), width, height) for expert in experts
                  if partition.mask_path(expert, loaded.photo.stem).exists()]
         found.append(np.any(masks, axis=0).ravel() if masks else np.zeros(height * width, bool))
+        run.progress.preparing("masks_read", len(found), len(rays.photos))
     return torch.from_numpy(np.concatenate(found))
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.common.run_progress import Result, Run
 from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.geometry.cameras import Camera
@@ -15,7 +14,7 @@ from adaptive_nerf.geometry.frames import FrameName
 from adaptive_nerf.jobs.spec import Video
 from adaptive_nerf.pipelines.camera_paths import Flown, frames_to_cover, preset_path
 from adaptive_nerf.pipelines.keyframes import keyframe_path
-from adaptive_nerf.pipelines.opening import open_renderer, set_up_arithmetic, tell_idle
+from adaptive_nerf.pipelines.opening import open_renderer, require_inside, set_up_arithmetic, tell_idle
 from adaptive_nerf.pipelines.video_file import render_video
 from adaptive_nerf.rendering.types import Renderer
 
@@ -44,7 +43,8 @@ def cameras_of(run: Run[Video], scene: Scene) -> list[Camera]:
     spec = run.spec
     size = spec.width, spec.height
     if spec.keyframes:
-        return keyframe_path(_allowed(Path(spec.keyframes), run.roots), scene.frame, spec.frames, size)
+        keyframes = require_inside("keyframes", Path(spec.keyframes), run.roots)
+        return keyframe_path(keyframes, scene.frame, spec.frames, size)
     flown = flown_over(scene)
     if spec.camera_path == "full_coverage" and spec.frames < frames_to_cover(flown, size):
         run.progress.warn(f"full_coverage in {spec.frames} frames flies too fast to show all of the ground; "
@@ -57,9 +57,3 @@ def flown_over(scene: Scene) -> Flown:
     to_enu = scene.frame.convert(FrameName.SCENE, FrameName.ENU)
     positions = to_enu.points(np.stack([photo.c2w_scene[:, 3] for photo in scene.photos]))
     return Flown.by(positions, scene.frame.altitude_range_enu_m[0])
-
-
-def _allowed(path: Path, roots: tuple[Path, ...]) -> Path:
-    if roots and not any(path.resolve().is_relative_to(root.resolve()) for root in roots):
-        raise BadUsage(f"keyframes {path} leads outside of the folders that jobs may use; put it inside of one")
-    return path

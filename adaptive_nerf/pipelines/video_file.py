@@ -66,8 +66,9 @@ def _as_video(frame: av.VideoFrame) -> av.VideoFrame:
 
 @contextmanager
 def _whole_or_absent(path: Path) -> Iterator[Path]:
-    """A temporary name beside the file, which it gets when all is on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """A temporary name beside the file, which it gets when all is on the disk. Always the same one: what a killed
+    attempt left is written over by the next."""
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as written:

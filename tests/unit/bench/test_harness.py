@@ -26,6 +26,14 @@ def test_a_json_report_is_exactly_one_object_of_the_agreed_shape(capsys):
                                 "meets": True}]
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_what_is_no_finite_number_is_null_in_json_and_meets_nothing(capsys, value, better):
+    report("data", [Figure("error", value, "m", 0.5, better)], as_json=True)
+    (figure,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["figures"]
+    assert (figure["value"], figure["meets"]) == (None, False)
+
+
 def test_a_missed_figure_is_told_to_people(capsys):
     report("data", [Figure("town_default_s", 50.0, "s", 40.0, "lower")], as_json=False)
     assert "NO" in capsys.readouterr().out

@@ -1,5 +1,7 @@
 """What the bench reads from the page is what the page says."""
 
+import math
+
 import pytest
 
 from adaptive_nerf.geometry.frames import local_frame
@@ -7,7 +9,7 @@ from adaptive_nerf.viewer.adapt_words import adaptation_html
 from adaptive_nerf.viewer.backend import AdaptationStatus
 from adaptive_nerf.viewer.measurements import Measurements, measurement_words
 from adaptive_nerf.viewer.plain_words import escaped
-from bench.viewer_figures import STEP, TOLD
+from bench.viewer_figures import STEP, TOLD, click_figures
 
 
 def test_the_coordinates_of_a_clicked_point_are_read_from_what_the_page_tells():
@@ -22,3 +24,10 @@ def test_the_coordinates_of_a_clicked_point_are_read_from_what_the_page_tells():
 def test_the_step_of_an_adaptation_is_read_from_what_the_page_tells():
     told = adaptation_html(AdaptationStatus(flight="event", steps=3, of=64, running=True), "")
     assert STEP.search(told).groups() == ("3", "64")
+
+
+@pytest.mark.parametrize(("took_s", "errors_m", "infinite"), [
+    ([], [], 3), ([], [math.inf] * 3, 3), ([0.1, 0.2], [0.1, 0.3, math.inf], 1)])
+def test_clicks_that_found_nothing_are_infinitely_wrong_and_no_clicks_are_a_figure_too(took_s, errors_m, infinite):
+    values = [figure.value for figure in click_figures(took_s, errors_m)]
+    assert sum(not math.isfinite(value) for value in values) == infinite

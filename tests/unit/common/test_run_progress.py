@@ -70,6 +70,17 @@ def test_what_is_no_number_is_null_and_the_file_stays_json(progress, told, clock
     assert told()["metrics"] == {"loss": None}
 
 
+def test_what_is_prepared_is_seen_while_it_lasts_and_is_no_step(progress, told, clock):
+    clock.now_s += 1
+    progress.preparing("photos_read", 40, 900)
+    assert told()["metrics"] == {"photos_read": 40, "photos_read_of": 900}
+    assert (told()["step"], told()["eta_s"]) == (0, None)
+    progress.preparing("photos_read", 41, 900)
+    assert told()["metrics"]["photos_read"] == 40, "four times a second at most"
+    progress.preparing("photos_read", 900, 900)
+    assert told()["metrics"] == {}
+
+
 def test_a_full_disk_does_not_end_the_work(progress, monkeypatch, clock, caplog):
     def full(path, *_, **__):
         raise DiskFull(path)

@@ -62,6 +62,16 @@ def test_pointers_move_and_are_forgotten_with_what_they_name(store):
     assert store.pointed("last") is None
 
 
+def test_the_newest_is_what_last_names_or_where_that_is_gone_the_newest_that_is_whole(store):
+    assert store.newest() is None
+    put(store, 500, 1000, 1500)
+    assert store.newest() == store.place(1500)
+    store.point("last", store.place(1000))
+    assert store.newest() == store.place(1000)
+    (store.place(1000) / "manifest.json").unlink()
+    assert store.newest() == store.place(1500)
+
+
 def test_a_pointer_to_somewhere_else_is_refused(store):
     put(store, 500)
     (store.folder / "best").write_text("../../secret\n")

@@ -135,7 +135,7 @@ def test_best_and_last_are_the_most_steps_and_the_result_names_them(done):
     assert store.pointed("best") == store.pointed("last") == store.place(TRAINED_STEPS + 8)
     assert result.artifacts == (f"checkpoints/step{TRAINED_STEPS + 8:06d}",)
     assert (result.metrics["steps"], result.metrics["skipped_steps"]) == (8, 0)
-    assert result.metrics["psnr_db"] > 5
+    assert result.metrics["train_psnr_db"] > 5
     assert list((job / "tensorboard").iterdir())
     told = json.loads((job / "progress.json").read_text())
     assert (told["step"], told["of"], told["eta_s"]) == (8, 8, 0)
@@ -211,6 +211,32 @@ def test_pointers_are_right_after_a_kill_between_checkpoint_and_pointer(root, do
     (store.folder / "best").unlink()
     adapt(adapt_run(root, tmp_path / "job", tto=8))
     assert store.pointed("best") == store.pointed("last") == store.place(TRAINED_STEPS + 8)
+
+
+def test_what_a_killed_attempt_left_half_written_is_removed(root, tmp_path):
+    left = tmp_path / "job" / "checkpoints" / ".step000999.partial"
+    left.mkdir(parents=True)
+    (left / "expert_000.safetensors").write_text("x")
+    adapt(adapt_run(root, tmp_path / "job", tto=1))
+    assert not list(left.parent.glob(".step*"))
+
+
+def test_the_new_photos_are_counted_while_they_are_read_and_looked_at(root, tmp_path):
+    run, seen = adapt_run(root, tmp_path / "job", tto=1), []
+    preparing = run.progress.preparing
+    run.progress.preparing = lambda *told: seen.append(told) or preparing(*told)
+    adapt(run)
+    read, looked = ([told for told in seen if told[0] == name] for name in ("photos_read", "photos_looked_at"))
+    assert read[:3] == [("photos_read", number, 3) for number in (1, 2, 3)]
+    assert looked == [("photos_looked_at", number, 3) for number in (1, 2, 3)]
+
+
+def test_a_prefix_beside_a_checkpoints_own_folder_is_told_to_choose_nothing(root, done, tmp_path):
+    folder = at(done[1], 4).folder
+    for prefix, warned in (("best", True), ("step84", False), (None, False)):
+        run = adapt_run(root, tmp_path / str(prefix), checkpoint_path=str(folder), prefix=prefix, tto=0)
+        adapt(run)
+        assert any("prefix best has no effect" in text for text in run.progress.warnings) is warned
 
 
 def test_memory_that_never_suffices_ends_the_runner_with_76(root, tmp_path, monkeypatch, run_by_runner):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from adaptive_nerf.models.occupancy import OccupancyGrids
+from adaptive_nerf.pipelines import disagreement
 from adaptive_nerf.pipelines.disagreement import REACH_M, exposure, first_looks, open_cells
 from adaptive_nerf.pipelines.joint import ADAPTING_DECAY
 from adaptive_nerf.rendering.types import RenderCancelled
@@ -135,6 +136,24 @@ def test_rays_that_miss_all_boxes_and_pixels_without_a_picture_open_nothing():
     assert open_cells(empty_grids(), [changed_at((0, 0), camera=sideways)], UNIT_M) == 0
 
 
+def test_a_whole_flight_opens_what_its_photos_open_one_by_one_and_never_holds_the_places_of_two(monkeypatch):
+    looks = [changed_at((4, 6), (5, 6)), changed_at((4, 6), (12, 20)), changed_at((9, 12), (13, 17), (2, 2))]
+    asked, routed = [], disagreement.routed
+    monkeypatch.setattr(disagreement, "routed", lambda places, regions: asked.append(len(places))
+                        or routed(places, regions))
+    together, alone = empty_grids(), [empty_grids() for _ in looks]
+    assert open_cells(together, looks, UNIT_M) == 7
+    at_once = max(asked)
+    asked.clear()
+    for grids, look in zip(alone, looks, strict=True):
+        open_cells(grids, [look], UNIT_M)
+    assert at_once == max(asked) < sum(asked)
+    assert torch.equal(together.maxima, torch.stack([grids.maxima for grids in alone]).amax(0))
+    one, other, last = (grids.occupancy.words for grids in alone)
+    assert torch.equal(together.occupancy.words, one | other | last)
+    assert together.occupancy.words.any()
+
+
 def test_bits_of_the_base_are_never_lost_and_opened_cells_without_use_close_again():
     grids, generator = empty_grids(), torch.Generator().manual_seed(0)
     words = grids.occupancy.words
@@ -163,7 +182,9 @@ def test_first_looks_are_small_pictures_of_the_model_and_can_be_given_up():
     camera = camera_over(width=48, height=36)
     mixture = mixture_of(known_field(ground_at(0.0)))
     photo = loaded_photo(camera, np.zeros((36, 48, 3)))
-    (look,) = first_looks(mixture, [photo])
+    looked = []
+    (look,) = first_looks(mixture, [photo], looked=lambda *told: looked.append(told))
+    assert looked == [(1, 1)]
     assert look.frame.rgb.shape == (9, 12, 3)
     assert look.photo is photo
     np.testing.assert_allclose(look.frame.depth_m, UNIT_M, rtol=0.02)

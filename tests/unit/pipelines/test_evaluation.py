@@ -1,6 +1,8 @@
 import csv
+import itertools
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +13,12 @@ from adaptive_nerf.common.run_progress import StopRequested
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.jobs.states import Exit
 from adaptive_nerf.pipelines import adapter as adapter_module
+from adaptive_nerf.pipelines.adaptation import adapt
 from adaptive_nerf.pipelines.eval_gallery import file_names
 from adaptive_nerf.pipelines.eval_old_photos import chosen
 from adaptive_nerf.pipelines.evaluation import evaluate
 from adaptive_nerf.pipelines.patience import FEWEST_SAMPLES
+from tests.unit.pipelines.adapt_scene import adapt_run
 from tests.unit.pipelines.eval_scene import (
     FLIGHT,
     TRUE_DEPTH_M,
@@ -23,6 +27,7 @@ from tests.unit.pipelines.eval_scene import (
     eval_run,
     make_evaluated_root,
 )
+from tests.unit.pipelines.training.factory import Heard
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +40,17 @@ def flight(root):
     """The later flight, evaluated with the protocol that is the default."""
     run = eval_run(root, "flight", batch=FLIGHT)
     return run.out, evaluate(run)
+
+
+@pytest.fixture(scope="module")
+def absorbing(root):
+    """Jobs that have absorbed photos of the scene, by the flight; each is made once."""
+    def job(batch):
+        name = f"absorbed-{batch or 'val'}"
+        if not (root / "logs" / name).exists():
+            adapt(adapt_run(root, root / "logs" / name, batch=batch, tto=1))
+        return name
+    return job
 
 
 @pytest.fixture
@@ -80,6 +96,32 @@ def test_held_out_never_draws_a_ray_of_a_photo_that_it_scores(root, monkeypatch)
     assert scored == {15}
     assert seen
     assert not seen & (scored | {2, 5}), "nor of the old photos that tell what is forgotten"
+
+
+@pytest.mark.parametrize(("batch", "learner"), [(FLIGHT, f"adapt of flight {FLIGHT}"), ("", "adapt of the val photos")])
+def test_photos_that_the_checkpoint_has_absorbed_are_not_told_as_held_out(root, absorbing, batch, learner):
+    run = eval_run(root, "learned", batch=batch, tto=0, checkpoint_path=absorbing(batch))
+    evaluate(run)
+    assert any(f"1 of 1 scored photos were learned before, by {learner}: these are not held-out figures" in text
+               for text in run.progress.warnings)
+    report = (run.out / "report.html").read_text()
+    assert "the checkpoint had learned 1 of these 1 before" in report
+    assert "that it was not adapted on" not in report
+
+
+def test_photos_that_the_checkpoint_has_not_absorbed_are_held_out_though_it_absorbed_others(root, absorbing):
+    run = eval_run(root, "other", batch=FLIGHT, tto=0, checkpoint_path=absorbing(""))
+    evaluate(run)
+    assert not any("scored photos were learned" in text for text in run.progress.warnings)
+    assert "Held out: " in (run.out / "report.html").read_text()
+
+
+def test_val_photos_that_were_absorbed_tell_of_forgetting_as_learned_ones(root, absorbing):
+    run = eval_run(root, "recalled", batch=FLIGHT, tto=1, checkpoint_path=absorbing(""))
+    evaluate(run)
+    assert told(run.out)["forgetting"][0]["trained_on"]
+    assert any("2 of 2 old photos that tell what is forgotten were learned before, by adapt of the val photos" in text
+               for text in run.progress.warnings)
 
 
 def test_same_images_scores_what_it_adapts_on_also_in_the_photos_own_look(root):
@@ -199,6 +241,16 @@ def test_with_truth_depth_has_metres_and_changed_ground_its_own_figures(town, fl
     assert not any(name.startswith(("depth", "changed")) for name in flight[1].metrics), "without truth none is told"
 
 
+def test_the_truth_is_found_too_where_data_path_is_the_prepared_scene_itself(town):
+    (town / "made" / "out").mkdir(parents=True)
+    (town / "scene" / "truth").rename(town / "made" / "truth")
+    scene = (town / "scene").rename(town / "made" / "out" / "scene")
+    fields = {"data_path": str(scene), "batch": FLIGHT, "tto": 0}
+    assert "depth_median_m_0" in evaluate(eval_run(town, "straight", **fields)).metrics
+    roots = scene, town / "logs"
+    assert "depth_median_m_0" not in evaluate(eval_run(town, "rooted", roots=roots, **fields)).metrics
+
+
 def test_in_the_first_flight_nothing_has_changed_yet(town):
     run = eval_run(town, "first", tto=0)
     metrics = evaluate(run).metrics
@@ -231,6 +283,19 @@ def test_stopped_before_the_first_score_there_is_nothing_to_tell(root):
         evaluate(run)
     assert stopped.value.result is None
     assert not (run.out / "report.html").exists()
+
+
+@pytest.mark.parametrize("fields", [
+    {"batch": FLIGHT}, {"batch": FLIGHT, "tto": "2,3"}, {"batch": FLIGHT, "protocol": "same_images"},
+    {"batch": FLIGHT, "protocol": "same_images", "test_batch_size": 2}, {"tto": 0}])
+def test_the_bar_is_full_when_the_last_picture_is_scored_and_not_before(root, fields):
+    run = eval_run(root, "bar", **fields)
+    run = replace(run, progress=Heard(run.out / "progress.json"))
+    evaluate(run)
+    done = [step for (step, _), metrics in zip(run.progress.steps, run.progress.metrics, strict=True)
+            if not any(name.startswith(("neutral", "fitted")) for name in metrics)]  # these tell scores, not work
+    assert all(earlier < later for earlier, later in itertools.pairwise(done))
+    assert run.progress.steps[-1] == (done[-1], done[-1])
 
 
 def test_a_batch_that_was_cut_short_does_not_mix_into_the_means_of_others(root):
@@ -281,8 +346,11 @@ def test_a_loss_that_is_no_number_for_long_fails_with_the_rates(root, monkeypatc
         return type(taken)(float("nan"), float("nan"), taken.rays, taken.samples, False)
 
     monkeypatch.setattr(adapter_module.Adapter, "step", broken)
+    run = eval_run(root, "nan", batch=FLIGHT, tto="0,40")
     with pytest.raises(Failure, match=r"20 steps in a row.*tables 0\.0225"):
-        evaluate(eval_run(root, "nan", batch=FLIGHT, tto=40))
+        evaluate(run)
+    assert [row["tto"] for row in rows(run.out / "metrics.csv")] == ["0"], "what was scored by then is told"
+    assert "failed: 1 of 1 batches were begun" in (run.out / "report.html").read_text()
 
 
 @pytest.mark.parametrize(("fields", "error", "words"), [

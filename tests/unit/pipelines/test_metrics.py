@@ -149,6 +149,14 @@ def test_no_surface_is_no_depth_error():
     assert depth_error(np.ones((2, 2)), nothing, np.ones((2, 2), bool)) is None
 
 
+def test_a_picture_without_any_depth_is_missing_all_of_it_and_counts_in_the_mean():
+    truth = Truth(grey(0.6), EVERYWHERE, depth_m=np.ones((24, 32)))
+    none, all_of_it = (score_photo(grey(0.5), truth, np.full((24, 32), depth_m)) for depth_m in (np.nan, 3.0))
+    assert (none.depth.median_m, none.depth.missing_share) == (None, 1.0)
+    mean = mean_score([none, all_of_it])
+    assert (mean.depth.median_m, mean.depth.missing_share) == (2.0, 0.5)
+
+
 def test_the_mean_is_over_the_photos_that_have_the_figure():
     dark = score_photo(grey(0.5), Truth(grey(0.6), EVERYWHERE), lpips=0.2)
     near = score_photo(grey(0.5), Truth(grey(0.51), EVERYWHERE, depth_m=np.ones((24, 32))), np.full((24, 32), 3.0))

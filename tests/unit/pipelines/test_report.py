@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from adaptive_nerf.pipelines.curve_svg import Line, chart, ticks
 from adaptive_nerf.pipelines.eval_records import ChangeRecord
 from adaptive_nerf.pipelines.html_parts import change
-from adaptive_nerf.pipelines.metrics import PictureScore
+from adaptive_nerf.pipelines.metrics import DepthError, PictureScore
 from adaptive_nerf.pipelines.pictures import png_bytes, small_jpeg
 from adaptive_nerf.pipelines.report import Strip, report, write_report
 from tests.unit.pipelines.eval_factory import evaluation, score
@@ -69,6 +69,20 @@ def test_the_headline_table_shows_neutral_and_fitted_side_by_side_for_every_numb
 @pytest.mark.parametrize(("protocol", "words"), [("held_out", "Held out: "), ("same_images", "Same images: ")])
 def test_the_protocol_is_named_in_words(protocol, words):
     assert any(text.startswith(words) for text in made(protocol=protocol)[0].texts)
+
+
+def test_photos_that_the_checkpoint_knew_are_not_called_held_out():
+    page, _ = made(learned_before=("000001", "000007"))
+    assert any(text.startswith("Not held out: ") and "learned 1 of these 2 before" in text for text in page.texts)
+    assert not any(text.startswith("Held out: ") for text in page.texts)
+
+
+def test_a_depth_that_no_photo_has_is_said_and_no_number_is_made_up():
+    one = evaluation(ttos=(0,))
+    mean = replace(one.first.mean, depth=DepthError(None, None, None, 1.0))
+    page = Page(report(replace(one, ttos=(replace(one.first, mean=mean),)), {}))
+    assert "100.0 %" in page.texts
+    assert "Depth error, median" not in page.texts
 
 
 def test_the_page_carries_all_it_shows_and_may_load_nothing():

@@ -48,6 +48,15 @@ def test_a_resumed_job_hides_what_was_told_after_its_checkpoint(tmp_path):
     assert Watcher(tmp_path / "tensorboard").curve("loss") == [(1, 10), (2, 10), (3, 10), (4, 3)]
 
 
+def test_a_job_that_begins_anew_hides_all_that_an_earlier_attempt_told(tmp_path):
+    with Tracker(tmp_path) as tracker:
+        for step in range(5):
+            tracker.scalars(step, {"loss": 10.0})
+    with Tracker(tmp_path) as tracker:
+        tracker.scalars(0, {"loss": 3.0})
+    assert Watcher(tmp_path / "tensorboard").curve("loss") == [(0, 3)]
+
+
 def test_a_full_disk_is_told_once_and_with_room_again_the_curve_goes_on(tmp_path):
     told = []
     with small_disk(tmp_path / "small", 4) as disk, Tracker(disk, warn=told.append) as tracker:

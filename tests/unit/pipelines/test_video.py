@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import av
 import numpy as np
@@ -93,6 +95,17 @@ def test_a_stop_leaves_no_video_and_no_trace(video_run, corner, flown_scene, ask
     with pytest.raises(StopRequested):
         film(run, corner, flown_scene)
     assert [path.name for path in run.out.iterdir()] == ["progress.json"]
+
+
+def test_what_a_killed_attempt_left_is_gone_after_the_next(tmp_path, progress, monkeypatch):
+    with monkeypatch.context() as killed:  # a killed process cleans nothing
+        killed.setattr(Path, "unlink", lambda *_, **__: None)
+        killed.setattr(os, "getpid", lambda: 12345)
+        with pytest.raises(StopIteration):
+            render_video(Flat([(1, 1, 1)] * 70), TURN * 6, tmp_path / "a.mp4", 24, progress, lambda: False)
+    assert any("a.mp4." in path.name for path in tmp_path.iterdir())
+    render_video(Flat([(1, 1, 1)] * 12), TURN, tmp_path / "a.mp4", 24, progress, lambda: False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "progress.json"]
 
 
 def test_a_renderer_that_fails_leaves_an_older_video_as_it_was(tmp_path, progress):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adaptive_nerf.common.errors import BadData, BadUsage
-from tests.unit.pipelines.training.factory import last_of, learned
+from tests.unit.pipelines.training.factory import Heard, last_of, learned
 
 pytestmark = pytest.mark.usefixtures("lively_occupancy")
 QUAD = {"mask_dirname": "quad"}
@@ -44,6 +44,13 @@ def test_rays_are_those_of_the_experts_masks(prepared, base):
     everything, part = (len(prepared(name, **QUAD, checkpoint_path=base, **fields).joint.pool)
                         for name, fields in (("all", {}), ("one", {"experts": [0]})))
     assert 0 < part < 0.7 * everything
+
+
+def test_masks_are_counted_while_they_are_read(prepared, base, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Heard, "preparing", lambda self, *told: seen.append(told))
+    prepared(**QUAD, checkpoint_path=base, experts=[0])
+    assert [told for told in seen if told[0] == "masks_read"] == [("masks_read", number, 10) for number in range(1, 11)]
 
 
 def test_without_a_model_to_start_from_it_is_refused(train_job):

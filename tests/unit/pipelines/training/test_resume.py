@@ -72,6 +72,28 @@ def test_killed_between_two_saves_it_goes_on_from_the_last(train_job, training_s
     assert learned(train_job("broken", **fields).out) == learned(unbroken.out)
 
 
+def lose_the_pointer(store):
+    """Killed between the first save and its pointer."""
+    (store.folder / "last").unlink()
+
+
+def lose_what_it_names(store):
+    """The folder was removed."""
+    store.point("last", store.place(4))
+
+
+@pytest.mark.parametrize("lose", [lose_the_pointer, lose_what_it_names])
+def test_where_last_is_lost_it_goes_on_from_the_newest_that_is_whole(train_job, lose):
+    unbroken = train_job("unbroken", outer_steps=5)
+    with pytest.raises(StopRequested):
+        train_job("broken", stop=after_steps(3), outer_steps=5, save_step=2)
+    lose(CheckpointStore.of_job(unbroken.out.with_name("broken")))
+    resumed = train_job("broken", outer_steps=5)
+    assert resumed.progress.steps[0] == (3, 5)
+    assert any("goes on from the newest that is there, step000003" in text for text in resumed.progress.warnings)
+    assert learned(resumed.out) == learned(unbroken.out)
+
+
 def test_without_the_optimisers_files_it_goes_on_with_fresh_moments(train_job):
     fields = {"outer_steps": 5}
     unbroken = train_job("unbroken", **fields)

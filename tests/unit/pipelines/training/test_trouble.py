@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,43 @@ def test_memory_that_never_suffices_ends_the_job(train_job, monkeypatch):
     with pytest.raises(MemoryError) as caught:
         train_job(outer_steps=50, samples=8 * FEWEST_SAMPLES)
     assert exit_code(caught.value) is Exit.OUT_OF_MEMORY
+
+
+def test_out_of_memory_while_val_photos_are_scored_ends_no_training(train_job, monkeypatch):
+    out_of_memory(monkeypatch, meta_training, "score_photos", 2, MemoryError())
+    done = train_job(outer_steps=6, eval_step=2)
+    assert last_of(done.out).manifest.step == done.result.metrics["steps"] == 6
+    assert [text for text in done.progress.warnings if "memory" in text] == [
+        "memory ran out while val photos were scored: there are no scores of that step, and the training goes on; "
+        "lower chunk_points"]
+    assert done.result.metrics["val_step"] == 6
+
+
+def test_no_scores_at_all_are_none_in_the_result(train_job, monkeypatch):
+    out_of_memory(monkeypatch, meta_training, "score_photos", 100, MemoryError())
+    assert not any(name.startswith("val_") for name in train_job(outer_steps=2).result.metrics)
+
+
+def test_an_error_of_scoring_that_is_no_want_of_memory_is_raised(train_job, monkeypatch):
+    out_of_memory(monkeypatch, meta_training, "score_photos", 1, RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        train_job()
+
+
+@pytest.mark.parametrize("photos", [1, 2])
+def test_the_result_tells_how_many_val_photos_its_scores_are_of_and_after_which_step(train_job, photos):
+    metrics = train_job(outer_steps=3, test_batch_size=photos).result.metrics
+    assert (metrics["val_photos"], metrics["val_step"]) == (photos, 3)
+
+
+def test_photos_that_cannot_be_fitted_have_no_fitted_score_and_best_goes_by_the_neutral_one(prepared, monkeypatch):
+    scored = meta_training.score_photos
+    monkeypatch.setattr(meta_training, "score_photos", lambda *told: [replace(score, fitted=None)
+                                                                      for score in scored(*told)])
+    training = prepared()
+    training._evaluate()
+    assert "val_fitted_db" not in training.latest
+    assert training._score() == training.latest["val_psnr_db"]
 
 
 def test_another_error_is_no_want_of_memory(train_job, monkeypatch):
