@@ -5,7 +5,8 @@ places that fewer than six photos see lay metres before the ground. So once the 
 taken to be about as high as the nearest ground that many see: it begins anew in a layer there, and above and below the
 layer nothing may be. What many see is left alone; over ground that many see the layer is as high as what stands there,
 for fewer see the top of a tower than its foot. A tower at the rim of a flight is lost to that; it was never where it
-stood, either. A training that goes on from a model leaves what that shows, and lets nothing more grow there.
+stood, either. Far above all that stands nothing may be, however many look: near their cameras, photos are explained by
+haze as well. A training that goes on from a model leaves what that shows, and lets nothing more grow there.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ FEWEST_NEAR = 3  # known columns of nine: a single one may be a speck
 KNOWN_SHARE = 0.3  # of the columns whose ground many see; where fewer are known, nothing is inferred
 HOUSE_M, BESIDE_M = 20.0, 40.0  # wide, and half as high; so near any place there is ground
 TALLER = 3.0  # times as high as many see it, a tower may be
+SKY_M, SKY_TIMES = 20.0, 2.0  # at least above ground, and times as high as whatever stands highest anywhere
 STOREY_M, SLACK_M = 3.0, 1.0  # above ground; above and below it
 SLOPE, STEEP = 0.05, 75  # at least, by the distance from what is known; percentile of the known ground's own slopes
 Floats = npt.NDArray[np.float64]
@@ -50,6 +52,7 @@ class Layer:
     low: Floats  # [3] corner of the first block of air; blocks are as wide as columns
     side: float
     top: Floats  # [rows, columns] x
+    sky: Floats  # [rows, columns] x, above which nothing is, however many look
     bottom: Floats  # [rows, columns]
     inferred: Flags  # [rows, columns] few photos see even the ground
     views: Indices  # [storeys, rows, columns] how many photos see the middle of a block, whatever stands before it
@@ -115,7 +118,8 @@ def layer_of(places: Floats, sight: Sight, bounds: Floats, metres_per_unit: floa
         return None
     stands = np.where(known, STOREY_M * unit + TALLER * ndimage.maximum_filter(height, 3),
                       np.where(many, HOUSE_M / 2, STOREY_M) * unit)
-    return Layer(bounds[0], side, ground - spread - stands, bottom + spread, ~known & ~many,
+    sky = max(SKY_M * unit, SKY_TIMES * float(height.max()))
+    return Layer(bounds[0], side, ground - spread - stands, ground - spread - sky, bottom + spread, ~known & ~many,
                  sight.views(blocks).reshape(shape))
 
 
@@ -176,5 +180,5 @@ def _words(grids: OccupancyGrids, layer: Layer) -> tuple[Flags, Flags]:
         within = (down > layer.top[at] - length / 2) & (down < layer.bottom[at] + length / 2)
         few = seen < MANY
         anew.append((few & within & (seen > 0) & layer.inferred[at]).ravel())
-        closed.append((few & ~within).ravel())
+        closed.append((few & ~within | (down < layer.sky[at] - length / 2)).ravel())
     return np.concatenate(anew), np.concatenate(closed)

@@ -105,6 +105,7 @@ class Joint:
     far: float = math.inf
     full_from: float = 0.0  # scene units, the height that the drone flew at: see Guard
     pull: float = 0.0  # of the depth, see `_pulled`
+    gather: float = 0.0  # of what lies spread along a ray, see `_pulled`
     floor: Tensor | None = None  # occupancy bits that stay, whatever is seen: of a model that only absorbs a flight
     may: Tensor | None = None  # occupancy bits that may be set, see few_views; None: all
     step: int = 0
@@ -206,7 +207,10 @@ class Joint:
         self.appearance.values.grad = None
 
     def _pulled(self, loss: Tensor, rays: Rays, seen: Radiance, kept: Tensor) -> Tensor:
-        """Where photos leave open how far away something is, it is as far as may be: ground, not fog in the air."""
+        """Where photos leave open how far away something is, it is as far as may be: ground, not fog in the air. Later
+        what a ray meets shall be in one place: no haze before a surface, which has nothing to fear from that."""
+        if self.gather and self.full_from:
+            loss = loss + self.gather / self.full_from * seen.composited.distortion[kept].mean()
         if not self.pull or not self.full_from:
             return loss
         depth = seen.composited.depth + (1 - seen.opacity) * leaves_at(rays, self.field.regions)

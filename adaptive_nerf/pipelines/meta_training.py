@@ -30,7 +30,7 @@ from adaptive_nerf.pipelines.metrics import mean_score
 from adaptive_nerf.pipelines.opening import partition_of, photos_in_memory, scene_of, set_up_arithmetic
 from adaptive_nerf.pipelines.patience import Patience
 from adaptive_nerf.pipelines.pictures import photo_pixels
-from adaptive_nerf.pipelines.rates import Rates, Schedule, pull, rates_of
+from adaptive_nerf.pipelines.rates import Rates, Schedule, gather, pull, rates_of
 from adaptive_nerf.pipelines.scoring import picture_from, score_photos, spread
 from adaptive_nerf.pipelines.trackers import Tracker
 from adaptive_nerf.pipelines.training_plan import Plan
@@ -131,6 +131,7 @@ class Training:
 
     def _joint_step(self, rates: Rates) -> dict[str, float]:
         is_new = self.began_at == 0  # what is there already stays there
+        self.joint.gather = gather(self.joint.step)
         self.joint.pull = pull(self.plan.progress, self.joint.step) if is_new else 0.0
         if self._leaves_to_the_ground():
             unit_m = self.start.scene_frame.metres_per_unit

@@ -194,3 +194,20 @@ def test_where_too_little_is_known_everything_stays_as_it_is(joint):
     few_views.leave_to_the_ground(joint, UNIT_M, 1 << 18)
     assert (joint.may == -1).all()
     assert joint.field.grids.share == 1
+
+
+def test_far_above_all_that_stands_nothing_may_be_however_many_look(joint):
+    """Twice as high as the tallest; and the sky rises with a slope."""
+    height = 15 / UNIT_M
+    layer = layer_over(lambda y: np.where(np.abs(y + 0.7) < 8 / UNIT_M, GROUND - height, GROUND))
+    sky = layer.sky[layer.block(1, np.array([-0.3]))[0], 0]
+    assert GROUND - 2.5 * height < sky < GROUND - 1.9 * height
+    slope = layer_over(lambda y: 0.2 * y)
+    known = [slope.block(1, np.array([y]))[0] for y in (-0.8, -0.2)]
+    assert slope.sky[known[1], 0] - slope.sky[known[0], 0] == pytest.approx(0.2 * 0.6, abs=0.06)  # columns are wide
+    layer = replace(layer, sky=np.full_like(layer.sky, 0.0))
+    may = begin_anew(joint.field.grids, layer)
+    joint.field.grids.maxima.fill_(255)
+    joint.field.grids.rebuild(1.0, may=may)
+    assert not occupied(joint, MANY_THERE, SPECK)
+    assert occupied(joint, MANY_THERE, GROUND)

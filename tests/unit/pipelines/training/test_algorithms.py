@@ -67,6 +67,20 @@ def test_a_pull_moves_depths_away_from_the_cameras(prepared):
     assert depths[1] > depths[0]
 
 
+def test_what_is_gathered_lies_less_spread_along_rays(prepared):
+    spreads = []
+    for gather in (0.0, 0.1):
+        joint = prepared().joint
+        joint.full_from, joint.gather = 1.0, gather
+        for _ in range(40):
+            joint.take(FULL)
+        rays = joint.rays_of(joint.draw())
+        with torch.no_grad():
+            seen = radiance(joint.field, rays, joint.field.march(rays, 100_000))
+        spreads.append(float(seen.composited.distortion.mean()))
+    assert spreads[1] < 0.8 * spreads[0]
+
+
 @pytest.mark.parametrize("algo", ["fomaml", "reptile"])
 @pytest.mark.parametrize("inner_params", ["mlp", "all"])
 def test_outer_steps_lower_the_loss_on_query_rays(prepared, algo, inner_params):

@@ -10,7 +10,16 @@ from adaptive_nerf.jobs.message import job_of
 from adaptive_nerf.models.parameters import FieldParameters
 from adaptive_nerf.pipelines.meta_training import _schedule
 from adaptive_nerf.pipelines.optimiser import DECAY, Optimiser
-from adaptive_nerf.pipelines.rates import TRAINING, Rates, Schedule, rates_of
+from adaptive_nerf.pipelines.rates import (
+    GATHERED_FROM,
+    PULLED_STEPS,
+    TRAINING,
+    Rates,
+    Schedule,
+    gather,
+    pull,
+    rates_of,
+)
 from tests.unit.pipelines.training.factory import learned, training_run
 
 
@@ -136,3 +145,12 @@ def test_a_model_that_was_hardly_trained_learns_more_from_new_photos(steps, tabl
     found = rates_of(job_of({"op": "adapt", "data_path": "x", "checkpoint_path": "y"}).job, steps)
     assert (found.tables, found.trunks) == pytest.approx((tables, trunks), rel=0.01)
     assert (found.heads, found.background, found.appearance) == (0, 0, 1e-2)
+
+
+def test_depths_are_pulled_in_the_first_part_of_a_run_and_never_for_long():
+    assert pull(0.0, 0) > pull(0.3, 400) > pull(0.7, 400) == 0
+    assert pull(0.1, PULLED_STEPS) == 0
+
+
+def test_what_is_spread_is_gathered_once_surfaces_are_known():
+    assert gather(GATHERED_FROM - 1) == 0 < gather(GATHERED_FROM) == gather(100 * GATHERED_FROM)
