@@ -180,6 +180,19 @@ def test_killed_at_any_write_the_next_run_ends_with_the_same_bytes(make_flight, 
     assert {path.name for path in target.parent.iterdir()} == {"whole", "killed"}
 
 
+def test_a_run_that_ends_while_all_is_brought_to_the_disk_has_lost_no_photo(make_flight, prepare, monkeypatch):
+    flight = make_flight()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(atomic_files, "sync_tree", interrupted)
+        prepare(flight)
+    monkeypatch.setattr(photo_export, "_export", None)
+    assert prepare(flight)[0]["photos"] == 4
+
+
+def interrupted(folder):
+    raise KeyboardInterrupt
+
+
 def test_what_a_killed_run_has_finished_is_not_done_again(make_flight, prepare, killed_at_write, monkeypatch):
     flight = make_flight(lens="OPENCV")
     assert killed_at_write(1 + 3 * 3 + 1, lambda: prepare(flight, jobs=1))  # in the fourth photo
