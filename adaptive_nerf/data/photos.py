@@ -120,6 +120,11 @@ def photo_metadata(camera: Camera, distortion: list[float], captured_at: str | N
     return value | {key: given for key, given in optional.items() if given is not None}
 
 
+def same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Of two widths and heights: equal aspect, within the rounding of both to whole pixels."""
+    return abs(first[0] * second[1] - first[1] * second[0]) < max(sum(first), sum(second))
+
+
 def _require_rotation(rotation: Array, path: Path) -> None:
     with np.errstate(over="ignore", invalid="ignore"):  # of absurdly large numbers
         off = np.abs(rotation @ rotation.T - np.eye(3)).max()

@@ -3,6 +3,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, reject
+from hypothesis import strategies as st
 from PIL import Image
 
 from adaptive_nerf.common.errors import BadData
@@ -43,6 +45,21 @@ def test_a_larger_mask_is_resized_to_the_nearest_pixel_centre(tmp_path):
 def test_a_flat_mask_of_another_size_has_the_shape_of_its_photo(tmp_path):
     save_zipped_tensor(tmp_path / "000000.pt", MASK.ravel())
     np.testing.assert_array_equal(load_mask(tmp_path / "000000.pt", 16, 12), MASK.numpy()[2::4, 2::4])
+
+
+@given(st.integers(1, 70), st.integers(1, 70), st.floats(0.02, 1), st.booleans())
+def test_a_flat_mask_serves_at_any_working_size_of_its_photo(tmp_path_factory, full_width, full_height, downscale, full):
+    width, height = (max(1, round(side * downscale)) for side in (full_width, full_height))
+    shape = (full_height, full_width) if full else (height, width)
+    mask = torch.arange(shape[0] * shape[1]).reshape(shape) % 7 < 3
+    folder = tmp_path_factory.mktemp("masks")
+    save_zipped_tensor(folder / "flat.pt", mask.ravel())
+    save_zipped_tensor(folder / "shaped.pt", mask)
+    try:
+        expected = load_mask(folder / "shaped.pt", width, height)
+    except BadData:  # a photo so narrow that nothing is left of its shape
+        reject()
+    np.testing.assert_array_equal(load_mask(folder / "flat.pt", width, height, (full_width, full_height)), expected)
 
 
 @pytest.mark.parametrize(("width", "height"), [(48, 64), (64, 64), (20, 12)])
