@@ -67,7 +67,7 @@ def _options() -> Namespace:
         add(flag, type=float, metavar="M", help=f"rays {what} than this, m")
     add("--seed", type=int, default=0, help="of k-means")
     add("--segmentation_path", type=Path, metavar="FOLDER",
-        help="label pictures 000123.png (or by original name): pixels labelled 0 belong to nobody")
+        help="label pictures 000123.png (or by original name, with its folder): pixels labelled 0 belong to nobody")
     add("--jobs", type=int, default=usable_cores(), help="processes at once")
     add("--chunk_pixels", type=int, default=DEFAULT_CHUNK_PIXELS, help="pixels worked on at once")
     add("--resume", action="store_true",

@@ -88,9 +88,10 @@ def test_finished_photos_are_kept_unless_their_masks_are_damaged(make, tmp_path,
 
 
 def test_a_run_that_ends_while_all_is_brought_to_the_disk_has_lost_no_photo(make, monkeypatch):
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(atomic_files, "sync_tree", interrupted)
-        make()
+        with pytest.raises(KeyboardInterrupt):
+            make()
     report = make()
     assert (report.photos_kept, report.photos_made) == (6, 0)
 

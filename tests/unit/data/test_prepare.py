@@ -182,9 +182,10 @@ def test_killed_at_any_write_the_next_run_ends_with_the_same_bytes(make_flight, 
 
 def test_a_run_that_ends_while_all_is_brought_to_the_disk_has_lost_no_photo(make_flight, prepare, monkeypatch):
     flight = make_flight()
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(atomic_files, "sync_tree", interrupted)
-        prepare(flight)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(flight)
     monkeypatch.setattr(photo_export, "_export", None)
     assert prepare(flight)[0]["photos"] == 4
 

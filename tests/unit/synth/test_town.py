@@ -165,9 +165,10 @@ def test_a_flight_far_above_the_town_has_points_too(tmp_path):
 
 def test_a_run_that_ends_while_all_is_brought_to_the_disk_has_lost_no_photo(tmp_path, monkeypatch):
     request = replace(TINY, photos=2, event="none")
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(atomic_files, "sync_tree", _interrupted)
-        make_town(request, tmp_path / "town", jobs=1)
+        with pytest.raises(KeyboardInterrupt):
+            make_town(request, tmp_path / "town", jobs=1)
     monkeypatch.setattr(town, "do_shot", None)
     make_town(request, tmp_path / "town", jobs=1)
     assert not list((tmp_path / "town").rglob(".*"))
