@@ -13,6 +13,7 @@ from PIL import Image
 from adaptive_nerf.common.errors import BadData, BadUsage
 from adaptive_nerf.data.masks import resized_nearest
 from adaptive_nerf.data.photos import PICTURE_ERRORS, Photo
+from adaptive_nerf.data.unreadable import unreadable
 from adaptive_nerf.geometry.types import BoolArray
 
 SUFFIX = ".png"
@@ -49,7 +50,7 @@ def labelled_pixels(path: Path, width: int, height: int) -> BoolArray:
         with Image.open(path) as picture:  # palette pictures give their indices, which are the labels
             labels = np.asarray(picture)
     except PICTURE_ERRORS as error:
-        raise BadData(path, "is not a readable picture", expected="a PNG of labels") from error
+        raise unreadable(path, error, "is not a readable picture", "a PNG of labels") from error
     if labels.ndim == 3:
         colours = labels.shape[2] - (labels.shape[2] in (2, 4))  # transparency is no label
         labels = labels[:, :, :colours].any(axis=-1)

@@ -19,6 +19,7 @@ from PIL import Image
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.data.colmap import ColmapCamera, ColmapImage, first_few
 from adaptive_nerf.data.photos import PICTURE_ERRORS, PICTURE_SUFFIXES, rgb_picture, same_shape
+from adaptive_nerf.data.unreadable import unreadable
 from adaptive_nerf.geometry.types import Array
 
 EXIF_ORIENTATION, EXIF_IFD, EXIF_TAKEN, EXIF_UTC_OFFSET = 0x0112, 0x8769, 0x9003, 0x9011
@@ -56,7 +57,7 @@ class SourcePhoto:
             with Image.open(self.path) as picture:
                 upright = rgb_picture(picture)
         except PICTURE_ERRORS as error:
-            raise BadData(self.path, "is not a readable picture", expected="a whole JPEG or PNG") from error
+            raise unreadable(self.path, error, "is not a readable picture", "a whole JPEG or PNG") from error
         for turn in TURNS[self.orientation] if self.turned else ():
             upright = upright.transpose(turn)
         return np.asarray(upright)
@@ -102,7 +103,7 @@ def _inspect(image: ColmapImage, path: Path) -> SourcePhoto:
             orientation = exif.get(EXIF_ORIENTATION, UPRIGHT)
             captured_at = _captured_at(exif.get_ifd(EXIF_IFD))
     except PICTURE_ERRORS as error:
-        raise BadData(path, "is not a readable picture", expected="a JPEG or PNG") from error
+        raise unreadable(path, error, "is not a readable picture", "a JPEG or PNG") from error
     orientation = orientation if orientation in TURNS else UPRIGHT
     turned, camera = _fit(image.camera, size, orientation, path)
     status = path.stat()

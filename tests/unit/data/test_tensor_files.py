@@ -42,6 +42,12 @@ def test_what_is_no_tensor_file_is_named(tmp_path, load, content):
         load(path)
 
 
+@pytest.mark.parametrize("load", [load_tensors, load_zipped_tensor])
+def test_what_the_system_does_not_give_is_not_told_as_damaged(tmp_path, load):
+    with pytest.raises(BadData, match=f"{tmp_path}: cannot be read: is a directory$"):
+        load(tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # torch says so, and reads on
 @pytest.mark.parametrize(("save", "load"), [(save_tensors, load_tensors), (save_zipped_tensor, load_zipped_tensor),
                                             (save_tensors, load_zipped_tensor)])
