@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.common.progress import track
 from adaptive_nerf.data.colmap import ColmapCamera, ColmapImage, first_few
 from adaptive_nerf.data.photos import PICTURE_ERRORS, PICTURE_SUFFIXES, rgb_picture, same_shape
 from adaptive_nerf.data.unreadable import unreadable
@@ -83,7 +84,8 @@ def find_source_photos(images: Sequence[ColmapImage], folder: Path, skip_missing
     if missing:
         warnings.append(f"{len(missing)} photos are missing and are left out: {first_few(missing)}")
     gone = set(missing)
-    photos = [_inspect(image, folder / image.name) for image in images if image.name not in gone]
+    there = [image for image in images if image.name not in gone]
+    photos = [_inspect(image, folder / image.name) for image in track(there, len(there), "headers of photos")]
     _tell(photos, warnings)
     return photos
 
