@@ -58,11 +58,6 @@ def zipped_tensor_bytes(name: str, tensor: torch.Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def save_zipped_tensor(path: Path, tensor: torch.Tensor) -> None:
-    """Such a ZIP under the file's own name."""
-    atomic_files.write_bytes(path, zipped_tensor_bytes(path.name, tensor))
-
-
 def load_zipped_tensor(path: Path) -> torch.Tensor:
     """A tensor from such a ZIP, or from a plain torch.save (which is a ZIP too, of several members)."""
     try:

@@ -118,7 +118,7 @@ def photos_in_memory(run: Run[Spec], photos: Sequence[Photo], scene: Scene) -> l
 def flight_photos(scene: Scene, batch: str) -> tuple[Photo, ...]:
     """A later flight, or the val photos."""
     if not batch:
-        return scene.split("val") or scene.split("test")
+        return scene.split("val")
     if batch not in scene.flights:
         there = ", ".join(scene.flights) or "none yet; update_dataset.py adds one"
         raise BadData(scene.root / "continual" / batch, "is not there", expected=f"a later flight; there are: {there}")

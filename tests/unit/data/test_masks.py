@@ -14,8 +14,8 @@ from adaptive_nerf.data.masks import load_mask, mask_agreement_pct, open_partiti
 from adaptive_nerf.data.partition import PartitionSettings
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.data.segmentation import find_segmentation, labelled_pixels
-from adaptive_nerf.data.tensor_files import save_tensors, save_zipped_tensor
-from tests.unit.data.scene_factory import write_scene
+from adaptive_nerf.data.tensor_files import save_tensors
+from tests.unit.data.scene_factory import save_zipped_tensor, write_scene
 
 MASK = torch.arange(48 * 64).reshape(48, 64) % 7 < 3
 

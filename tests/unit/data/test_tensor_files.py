@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from adaptive_nerf.common.errors import BadData
-from adaptive_nerf.data.tensor_files import load_tensors, load_zipped_tensor, save_tensors, save_zipped_tensor
+from adaptive_nerf.data.tensor_files import load_tensors, load_zipped_tensor, save_tensors
+from tests.unit.data.scene_factory import save_zipped_tensor
 
 MASK = torch.arange(12).view(3, 4) % 5 == 0
 
