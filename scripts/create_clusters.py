@@ -70,8 +70,7 @@ def _options() -> Namespace:
         help="label pictures 000123.png (or by original name, with its folder): pixels labelled 0 belong to nobody")
     add("--jobs", type=int, default=usable_cores(), help="processes at once")
     add("--chunk_pixels", type=int, default=DEFAULT_CHUNK_PIXELS, help="pixels worked on at once")
-    add("--resume", action="store_true",
-        help="a finished partition of that name is no error if it is the same; an unfinished one goes on in any case")
+    add("--resume", action="store_true", help="no error if it is there already; a stopped run goes on in any case")
     add("--force", action="store_true", help="replace an existing partition of that name")
     add("--json", action="store_true", help="print one JSON object instead of a table")
     return command.parse_args()

@@ -150,6 +150,14 @@ def test_any_number_of_jobs_gives_the_same_bytes(make_flight, prepare, digest):
     assert digests[0] == digests[1] == digests[2]
 
 
+def test_what_is_read_before_the_first_photo_is_told(make_flight, prepare, capsys):
+    flight = make_flight()
+    prepare(flight)
+    said = capsys.readouterr().err
+    assert f"reading the model in {flight.model} (0." in said
+    assert said.index("headers of photos: 4/4") < said.index("\nphotos: 4/4")
+
+
 def test_an_existing_scene_is_replaced_only_with_force(make_flight, prepare, digest):
     flight = make_flight()
     _, root = prepare(flight)
