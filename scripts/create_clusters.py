@@ -5,7 +5,7 @@ A pixel belongs to an expert if any sample along its ray is about as near to tha
 one: at most --boundary_margin times as far. So experts overlap, and their pictures join without a seam.
 Writes <data_path>/masks/<output>/: masks <expert>/<photo>.pt, params.pt, scene_boxes.pt and .txt, inputs.json.
 Lengths ending in m are metres; --scene_scale is scene units (1 is the outermost camera's distance with camera_max).
-Killed at any moment, the same command with --resume goes on; the result has the same bytes in any case.
+A run that was stopped or killed goes on where it was when the same command is given again; the bytes are the same.
 """
 
 from argparse import Namespace
@@ -67,10 +67,10 @@ def _options() -> Namespace:
         add(flag, type=float, metavar="M", help=f"rays {what} than this, m")
     add("--seed", type=int, default=0, help="of k-means")
     add("--segmentation_path", type=Path, metavar="FOLDER",
-        help="label pictures 000123.png (or by original name): pixels labelled 0 belong to nobody")
+        help="label pictures 000123.png (or by original name, with its folder): pixels labelled 0 belong to nobody")
     add("--jobs", type=int, default=usable_cores(), help="processes at once")
     add("--chunk_pixels", type=int, default=DEFAULT_CHUNK_PIXELS, help="pixels worked on at once")
-    add("--resume", action="store_true", help="keep what an unfinished run did; a finished one is left as it is")
+    add("--resume", action="store_true", help="no error if it is there already; a stopped run goes on in any case")
     add("--force", action="store_true", help="replace an existing partition of that name")
     add("--json", action="store_true", help="print one JSON object instead of a table")
     return command.parse_args()

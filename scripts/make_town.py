@@ -13,12 +13,15 @@ A run that was stopped goes on where it was when the same command is given again
 """
 
 from pathlib import Path
+from typing import get_args
 
 import _launch  # noqa: F401  (first: finds the project's Python)
 
 from adaptive_nerf.common.command_line import parser, print_json, run
 from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.errors import BadUsage
+from adaptive_nerf.synth.events import EVENTS
+from adaptive_nerf.synth.flights import Pattern
 from adaptive_nerf.synth.town import TownRequest, make_town
 
 EXAMPLES = """  ./scripts/make_town.py --output data/town
@@ -38,9 +41,9 @@ def main() -> None:
     flags.add_argument("--resolution", type=int, nargs=2, default=default.resolution, metavar=("WIDTH", "HEIGHT"),
                        help="of a photo, in pixels")
     flags.add_argument("--altitude", type=float, default=default.altitude_m, help="of the drone, in metres")
-    flags.add_argument("--flight", choices=("grid", "orbit", "mixed"), default=default.flight,
+    flags.add_argument("--flight", choices=get_args(Pattern), default=default.flight,
                        help="lines that look down, a circle that looks in, or both")
-    flags.add_argument("--event", choices=("none", "collapse", "flood", "fire_scar", "parked"), default=default.event,
+    flags.add_argument("--event", choices=("none", *EVENTS), default=default.event,
                        help="what happens between the flights")
     flags.add_argument("--exposure_jitter", type=float, default=default.exposure_jitter,
                        help="how much the exposure varies between photos: standard deviation in stops, 0 for none")

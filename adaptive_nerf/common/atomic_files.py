@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,16 +132,22 @@ def sync_tree(folder: Path) -> None:
         os.close(descriptor)
 
 
-def publish_folder(partial: Path, target: Path, replace: bool = False) -> None:
-    """Give a finished folder its name. An older one is exchanged in one step, then removed; never unless told to."""
+def publish_folder(partial: Path, target: Path, replace: bool = False, notes: Sequence[Path] = ()) -> None:
+    """Give a finished folder its name. An older one is exchanged in one step, then removed; never unless told to.
+
+    `notes` let a killed run be gone on with. They go last, for bringing all to the disk can take long.
+    """
     with disk_full_named(target):
         sync_tree(partial)
-        if not target.exists():
+        replaces = target.exists()
+        if replaces and not replace:
+            raise OutputExists(target)
+        for note in notes:
+            shutil.rmtree(note) if note.is_dir() else note.unlink(missing_ok=True)
+        if not replaces:
             partial.rename(target)  # fails if another command has put its own there just now
             fsync_folder(target.parent)
             return
-        if not replace:
-            raise OutputExists(target)
         exchange(partial, target)
         fsync_folder(target.parent)
         shutil.rmtree(partial)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,9 @@ def workspace(target: Path, inputs: dict[str, Any]) -> Iterator[Path]:
         yield partial
 
 
-def publish(partial: Path, target: Path, replace: bool = False) -> None:
-    """Drop the notes of the work, and give the folder its name."""
-    shutil.rmtree(partial / RECORDS, ignore_errors=True)
-    (partial / INPUTS).unlink(missing_ok=True)
-    atomic_files.publish_folder(partial, target, replace)
+def publish(partial: Path, target: Path, replace: bool = False, notes: Sequence[Path] = ()) -> None:
+    """Give the folder its name, without the notes of the work: our own, and those of the command."""
+    atomic_files.publish_folder(partial, target, replace, [*notes, partial / RECORDS, partial / INPUTS])
 
 
 def _inputs_of(partial: Path) -> Any:

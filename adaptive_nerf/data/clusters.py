@@ -66,7 +66,7 @@ class Work:
 
     jobs: int = 1
     chunk_pixels: int = DEFAULT_CHUNK_PIXELS
-    resume: bool = False
+    resume: bool = False  # a finished partition of the same inputs is no error; an unfinished one goes on in any case
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -112,7 +112,7 @@ def create_clusters(scene: Scene, settings: PartitionSettings, output: Path, wor
         return Report(_existing(scene, output), 0, len(scene.photos), None)
     refuse_existing(output, work.force, PARAMS)
     with locked_folder(partial):
-        kept = _kept(partial, inputs, work.resume, settings.n_experts)
+        kept = _kept(partial, inputs, settings.n_experts)
         todo = [photo for photo in scene.photos if photo.stem not in kept]
         make = bound(_make_masks, partial, routing, labels, work.chunk_pixels)
         with (partial / JOURNAL).open("a") as journal:
@@ -123,7 +123,7 @@ def create_clusters(scene: Scene, settings: PartitionSettings, output: Path, wor
         records = [kept[photo.stem] for photo in scene.photos]
         result = _whole(scene, settings, routing, records, output)
         _write_summary(result, partial)
-        publish_folder(partial, output, work.force)
+        publish_folder(partial, output, work.force, [partial / JOURNAL])
     pixels = sum(photo.width * photo.height for photo in scene.photos)
     shares = np.sum([record.pixels for record in records], axis=0) * 100 / pixels
     return Report(result, len(todo), len(records) - len(todo), tuple(map(float, shares)))
@@ -159,16 +159,16 @@ def _existing(scene: Scene, output: Path) -> Partition:
     return partition
 
 
-def _kept(partial: Path, inputs: Mapping[str, Any], resume: bool, n_experts: int) -> dict[str, PhotoRecord]:
+def _kept(partial: Path, inputs: Mapping[str, Any], n_experts: int) -> dict[str, PhotoRecord]:
+    """What an unfinished run of the same inputs did. Without its journal it is what a killed --force left behind."""
     recorded = read_inputs(partial)
     changes = differences(recorded, inputs) if recorded else []
-    if resume and recorded and not changes:
+    if recorded and not changes and (partial / JOURNAL).exists():
         kept = finished_photos(partial, n_experts)
         say(f"going on with an unfinished run: {len(kept)} photos are done")
         return kept
-    if recorded:
-        why = "; ".join(changes) if resume else "--resume would have kept its photos"
-        say(f"an unfinished run is given up ({why})")
+    if changes:
+        say(f"an unfinished run is given up ({'; '.join(changes)})")
     start_over(partial, inputs, n_experts)
     return {}
 
@@ -231,4 +231,3 @@ def _write_summary(partition: Partition, partial: Path) -> None:
     save_tensors(partial / PARAMS, params_dict(partition))
     save_tensors(partial / BOXES, boxes_dict(partition))
     write_text(partial / BOXES_TEXT, boxes_text(partition))
-    (partial / JOURNAL).unlink()

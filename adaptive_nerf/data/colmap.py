@@ -17,6 +17,7 @@ import numpy as np
 import pycolmap
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.common.say import say
 from adaptive_nerf.data import colmap_reader
 from adaptive_nerf.geometry.types import Array
 
@@ -111,6 +112,7 @@ def first_few(names: Sequence[str]) -> str:
 
 def _read_in_child(folder: Path) -> dict[str, Any]:
     megabytes = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6
+    say(f"reading the model in {folder} ({megabytes:.1f} MB)")
     limit_s = READ_SECONDS + READ_SECONDS_PER_MEGABYTE * megabytes
     command = [sys.executable, "-m", colmap_reader.__name__, str(folder)]
     try:

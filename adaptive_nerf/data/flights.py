@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.unreadable import unreadable
 
 CONTINUAL, MANIFEST = "continual", "manifest.json"
 
@@ -40,7 +41,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise BadData(path, "cannot be read", expected="a JSON object") from error
+        raise unreadable(path, error, "cannot be read", "a JSON object") from error
     if not isinstance(manifest, dict):
         raise BadData(path, f"holds a {type(manifest).__name__}", expected="a JSON object")
     return manifest

@@ -6,6 +6,7 @@ in exactly the frame that readers will find on the disk.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +27,7 @@ EARTH_RADIUS_M, NEAR_EARTH_M = 6_371_000.0, 100_000.0
 FLIGHT_HEIGHT_M = (-1_000.0, 20_000.0)
 EQUATOR_DEG = 1.0  # an ECEF position so near to the equator may as well be a UTM easting and northing
 CLOSE_TOGETHER_M = 1e-6
+STRAY_M = 3.0  # so little below the ground that is taken, points are no reason to say anything
 NOT_ECEF_REMEDY = ("leave out --ecef_to_enu for a model in local coordinates, or align it to GPS first "
                    "(colmap model_aligner)")
 
@@ -141,7 +143,13 @@ def _altitude_range(cameras_up: Array, points_up: Array, settings: FrameSettings
         warnings.append(f"the model has no points; the ground is taken {settings.maximum_allowed_height_m:g} m below "
                         f"the lowest camera")
     else:
-        lowest_m = max(lowest_m, float(np.quantile(points_up, settings.points_low_alt_percentile)))
+        points_m = float(np.quantile(points_up, settings.points_low_alt_percentile))
+        if points_m < lowest_m - STRAY_M:
+            below_m = float(cameras_up.min()) - points_m
+            warnings.append(f"the lowest points lie {below_m:.0f} m below the lowest camera, the ground is taken "
+                            f"{settings.maximum_allowed_height_m:g} m below it; if they are no strays, add "
+                            f"--maximum_allowed_height {10 * math.floor(below_m / 10) + 10}")
+        lowest_m = max(lowest_m, points_m)
     if lowest_m > highest_m:
         raise BadInput(f"the lowest points lie {lowest_m - highest_m:.1f} m above the highest camera, so the model's "
                        f"+Z is not up; align it first (colmap model_orientation_aligner or model_aligner)")

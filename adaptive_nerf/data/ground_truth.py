@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.unreadable import unreadable
 
 FLIGHTS = ("truth", "event/truth")
 METADATA = "metadata.json"
@@ -94,7 +95,7 @@ def _array(path: Path, kind: type[np.generic]) -> npt.NDArray[Any]:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BadData(path, "cannot be read", expected="what make_town.py writes") from error
+        raise unreadable(path, error, "cannot be read", "what make_town.py writes") from error
     if array.ndim != 2 or not np.issubdtype(array.dtype, kind):
         raise BadData(path, f"is {array.dtype} with {array.ndim} dimensions", expected="a value a pixel")
     return array

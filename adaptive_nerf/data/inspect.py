@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from adaptive_nerf.data.masks import partition_names
-from adaptive_nerf.data.photos import Photo
+from adaptive_nerf.data.photos import PICTURE_ERRORS, Photo, same_shape
 from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.geometry.frames import FrameName
 from adaptive_nerf.geometry.types import AnyArray, Array
@@ -90,10 +90,10 @@ def picture_warnings(scene: Scene) -> list[str]:
         try:
             with Image.open(photo.image_path) as picture:
                 width, height = picture.size
-        except OSError:
+        except PICTURE_ERRORS:
             warnings.append(f"{photo.image_path} is not a readable picture")
             continue
-        if abs(width * photo.height / (height * photo.width) - 1) > 0.01:
+        if not same_shape((width, height), (photo.width, photo.height)):
             warnings.append(f"{photo.image_path} is {width}x{height}, its metadata says {photo.width}x{photo.height}")
     return warnings
 

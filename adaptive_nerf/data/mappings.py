@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.unreadable import unreadable
 
 MOST_DIGITS = 18  # of a photo id
 
@@ -17,7 +18,7 @@ def read_mappings(path: Path, warnings: list[str]) -> dict[int, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise BadData(path, "cannot be read", expected="a text file") from error
+        raise unreadable(path, error, "cannot be read", "a text file") from error
     except UnicodeDecodeError as error:
         raise BadData(path, "is not UTF-8 text", expected="lines like DJI_0001.JPG,000123.pt") from error
     for number, line in enumerate(lines, 1):

@@ -21,6 +21,7 @@ from adaptive_nerf.data.checked_values import (
     yes_or_no,
 )
 from adaptive_nerf.data.partition import BOXES, FORMAT_VERSION, PARAMS, Partition
+from adaptive_nerf.data.photos import same_shape
 from adaptive_nerf.data.scene import Scene
 from adaptive_nerf.data.tensor_files import load_dict, load_zipped_tensor
 from adaptive_nerf.geometry.boxes import Box
@@ -70,11 +71,14 @@ def _mask_warnings(scene: Scene, folder: Path, n_experts: int) -> Iterable[str]:
             yield f"{folder / str(expert)}: {len(extra)} masks belong to no photo ({extra[0]} is the first)"
 
 
-def load_mask(path: Path, width: int, height: int) -> BoolArray:
-    """The pixels an expert trains on, at the size one works at. [height, width]"""
+def load_mask(path: Path, width: int, height: int, full_size: tuple[int, int] | None = None) -> BoolArray:
+    """The pixels an expert trains on, at the size one works at; the photo's own is full_size if it is another.
+
+    -> [height, width]
+    """
     mask = pixels_array(load_zipped_tensor(path), path)
     if mask.ndim == 1:
-        mask = _unflattened(mask, width, height, path)
+        mask = _unflattened(mask, (width, height), full_size or (width, height), path)
     if mask.ndim != 2 or mask.size == 0:
         raise BadData(path, f"has shape {mask.shape}", expected="bool[H,W], or a flat bool[H*W]")
     return resized_nearest(mask != 0, width, height, path)
@@ -85,7 +89,7 @@ def resized_nearest(picture: AnyArray, width: int, height: int, path: Path) -> A
     full_height, full_width = picture.shape
     if (full_width, full_height) == (width, height):
         return picture
-    if abs(width * full_height - height * full_width) >= full_width + full_height:
+    if not same_shape((full_width, full_height), (width, height)):
         raise BadData(path, f"is {full_width}x{full_height}, another aspect ratio than its photo",
                       expected=f"the shape of {width}x{height}")
     rows = ((np.arange(height) + 0.5) * full_height / height).astype(int)
@@ -104,13 +108,15 @@ def mask_agreement_pct(ours: Path, theirs: Path, scene: Scene, n_experts: int) -
     return 100 * agreed / total
 
 
-def _unflattened(mask: AnyArray, width: int, height: int, path: Path) -> AnyArray:
-    """A flat mask of some full size has the shape of the working size."""
-    factor = math.sqrt(mask.size / (width * height))
-    full_width, full_height = round(width * factor), round(height * factor)
-    if full_width * full_height != mask.size:
-        raise BadData(path, f"is flat with {mask.size} pixels", expected=f"a picture of the shape {width}x{height}")
-    return mask.reshape(full_height, full_width)
+def _unflattened(mask: AnyArray, size: tuple[int, int], full_size: tuple[int, int], path: Path) -> AnyArray:
+    """A flat mask is of the photo's size, of the size one works at, or of another one of the photo's shape."""
+    factor = math.sqrt(mask.size / math.prod(full_size))
+    another = round(full_size[0] * factor), round(full_size[1] * factor)
+    for width, height in (full_size, size, another):
+        if width * height == mask.size:
+            return mask.reshape(height, width)
+    raise BadData(path, f"is flat with {mask.size} pixels",
+                  expected=f"a picture of the shape {full_size[0]}x{full_size[1]}")
 
 
 def _read(path: Path) -> dict[str, Any]:

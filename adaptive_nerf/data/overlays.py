@@ -36,7 +36,7 @@ class Overlay:
 
 def overlay(photo: Photo, partition: Partition) -> Overlay:
     height = round(WIDTH_PX * photo.height / photo.width)
-    masks = np.stack([load_mask(partition.mask_path(expert, photo.stem), WIDTH_PX, height)
+    masks = np.stack([load_mask(partition.mask_path(expert, photo.stem), WIDTH_PX, height, (photo.width, photo.height))
                       for expert in range(partition.n_experts)])
     base = np.asarray(Image.fromarray(photo.pixels()).resize((WIDTH_PX, height), Image.Resampling.LANCZOS), np.float32)
     colours, n_claims = striped(masks, STRIPE_PX)

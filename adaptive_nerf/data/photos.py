@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.data.checked_values import numbers, text, whole_number
 from adaptive_nerf.data.tensor_files import load_dict
+from adaptive_nerf.data.unreadable import unreadable
 from adaptive_nerf.geometry.cameras import Camera
 from adaptive_nerf.geometry.frames import FrameName
 from adaptive_nerf.geometry.types import Array
@@ -26,8 +27,10 @@ LARGEST_ROTATION_ERROR = 1e-3
 RANGELESS_MODES = ("I", "F")
 # What Pillow raises on damaged pictures and their tags.
 PICTURE_ERRORS = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError,
-                  LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RuntimeError, MemoryError,
-                  struct.error, zlib.error)
+                  LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RuntimeError, struct.error,
+                  zlib.error)
+# A picture with more than twice as many pixels is taken for a bomb: the largest aerial cameras have 450 million.
+Image.MAX_IMAGE_PIXELS = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,8 @@ def _read(path: Path, pixels_of: Callable[[Image.Image], npt.NDArray[np.uint8]])
     try:
         with Image.open(path) as picture:
             return pixels_of(picture)
-    except FileNotFoundError as error:
-        raise BadData(path, "is missing") from error
     except PICTURE_ERRORS as error:
-        raise BadData(path, "is not a readable picture", expected="a JPEG or PNG, 8 or 16 bits") from error
+        raise unreadable(path, error, "is not a readable picture", "a JPEG or PNG, 8 or 16 bits") from error
 
 
 def read_photo(metadata_path: Path, image_path: Path, valid_path: Path | None, split: str, name: str) -> Photo:
@@ -118,6 +119,11 @@ def photo_metadata(camera: Camera, distortion: list[float], captured_at: str | N
     }
     optional = {"captured_at": captured_at, "camera_id": camera_id}
     return value | {key: given for key, given in optional.items() if given is not None}
+
+
+def same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Of two widths and heights: equal aspect, within the rounding of both to whole pixels."""
+    return abs(first[0] * second[1] - first[1] * second[0]) < max(sum(first), sum(second))
 
 
 def _require_rotation(rotation: Array, path: Path) -> None:

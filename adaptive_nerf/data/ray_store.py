@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,7 @@ from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.common.parallel import in_threads
 from adaptive_nerf.data.masks import resized_nearest
-from adaptive_nerf.data.photos import Photo
+from adaptive_nerf.data.photos import Photo, same_shape
 from adaptive_nerf.data.valid_borders import undistortion_borders
 from adaptive_nerf.geometry.cameras import Camera
 
@@ -63,14 +62,20 @@ class LoadedPhoto:
 
 
 class RayStore:
-    """Photos of one or several sizes. A pixel has one number over all photos, in their order."""
+    """Photos of one or several sizes. A pixel has one number over all photos, in their order.
+
+    Its `photos` are views of that row: whoever lets go of those that he gave has every picture in memory once.
+    """
 
     def __init__(self, photos: Sequence[LoadedPhoto]):
-        self.photos = tuple(photos)
         sizes = [photo.valid.size for photo in photos]
         self.starts = torch.tensor(np.concatenate([[0], np.cumsum(sizes)]), dtype=torch.int64)
         self._starts = self.starts
-        self._rgb = torch.from_numpy(np.concatenate([photo.rgb.reshape(-1, 3) for photo in photos]))
+        rgb = np.concatenate([photo.rgb.reshape(-1, 3) for photo in photos])
+        valid = np.concatenate([photo.valid.ravel() for photo in photos])
+        self.photos = tuple(map(_as_view, photos, np.split(rgb, np.cumsum(sizes)), np.split(valid, np.cumsum(sizes))))
+        self._rgb = torch.from_numpy(rgb)
+        self.valid = torch.from_numpy(valid)  # [n_pixels] bool
         cameras = [photo.camera for photo in photos]
         self._widths = torch.tensor([camera.width for camera in cameras])
         self._lenses = torch.tensor([[camera.fx, camera.fy, camera.cx, camera.cy] for camera in cameras])
@@ -82,11 +87,6 @@ class RayStore:
     @property
     def photo_ids(self) -> tuple[int, ...]:
         return tuple(loaded.photo.photo_id for loaded in self.photos)
-
-    @cached_property
-    def valid(self) -> Tensor:
-        """[n_pixels] bool"""
-        return torch.from_numpy(np.concatenate([loaded.valid.ravel() for loaded in self.photos]))
 
     def on(self, device: torch.device) -> RayStore:
         """The same, with its rays made on the device, where the photos take a small part of its memory."""
@@ -126,6 +126,11 @@ class RayStore:
         return RayBatch(pose[:, :, 3].contiguous(), directions, self._rgb.index_select(0, pixels).float() / 255, photos)
 
 
+def _as_view(loaded: LoadedPhoto, rgb: Picture, valid: Mask) -> LoadedPhoto:
+    """The same photo, over its part of the row. [n, 3], [n]"""
+    return replace(loaded, rgb=rgb.reshape(loaded.rgb.shape), valid=valid.reshape(loaded.valid.shape))
+
+
 def load_photos(photos: Sequence[Photo], downscale: float, metres_per_unit: float) -> Iterable[LoadedPhoto]:
     """In order, read in threads."""
     return in_threads(lambda photo: load_photo(photo, downscale, metres_per_unit), photos, usable_cores())
@@ -135,7 +140,7 @@ def load_photo(photo: Photo, downscale: float, metres_per_unit: float) -> Loaded
     """At round(full size x downscale); the picture may be stored in another size of the same shape."""
     full = photo.pixels()
     width, height = (max(1, round(size * downscale)) for size in (photo.width, photo.height))
-    if abs(full.shape[1] * photo.height - full.shape[0] * photo.width) >= full.shape[0] + full.shape[1]:
+    if not same_shape((full.shape[1], full.shape[0]), (photo.width, photo.height)):
         raise BadData(photo.image_path, f"is {full.shape[1]}x{full.shape[0]}, another shape than its metadata",
                       expected=f"{photo.width}x{photo.height}")
     valid, found = photo.valid_pixels(), False

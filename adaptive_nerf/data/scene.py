@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.common.say import say
 from adaptive_nerf.data.checked_values import numbers, require_known_version, scalar
 from adaptive_nerf.data.flights import MANIFEST, find_flights
 from adaptive_nerf.data.mappings import read_mappings
@@ -23,6 +24,7 @@ from adaptive_nerf.geometry.frames import SceneFrame
 
 COORDINATES, MAPPINGS = "coordinates.pt", "mappings.txt"
 COORDINATES_VERSION = 1  # what a file that tells none is
+MANY = 2000  # photos: reading their metadata takes a second or more
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def _read_splits(root: Path, names: dict[int, str], warnings: list[str]) -> list
 def _read_folder(folder: Path, split: str, names: dict[int, str], warnings: list[str]) -> tuple[Photo, ...]:
     metadata_paths = sorted((folder / "metadata").glob("*.pt"))
     pictures = {path.stem: path for path in sorted((folder / "rgbs").glob("*")) if path.suffix in PICTURE_SUFFIXES}
+    if len(metadata_paths) >= MANY:
+        say(f"reading what {folder / 'metadata'} tells of {len(metadata_paths)} photos")
     photos = []
     for path in metadata_paths:
         if not path.stem.isdecimal():

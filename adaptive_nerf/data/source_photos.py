@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.common.progress import track
 from adaptive_nerf.data.colmap import ColmapCamera, ColmapImage, first_few
-from adaptive_nerf.data.photos import PICTURE_ERRORS, PICTURE_SUFFIXES, rgb_picture
+from adaptive_nerf.data.photos import PICTURE_ERRORS, PICTURE_SUFFIXES, rgb_picture, same_shape
+from adaptive_nerf.data.unreadable import unreadable
 from adaptive_nerf.geometry.types import Array
 
 EXIF_ORIENTATION, EXIF_IFD, EXIF_TAKEN, EXIF_UTC_OFFSET = 0x0112, 0x8769, 0x9003, 0x9011
@@ -55,7 +58,7 @@ class SourcePhoto:
             with Image.open(self.path) as picture:
                 upright = rgb_picture(picture)
         except PICTURE_ERRORS as error:
-            raise BadData(self.path, "is not a readable picture", expected="a whole JPEG or PNG") from error
+            raise unreadable(self.path, error, "is not a readable picture", "a whole JPEG or PNG") from error
         for turn in TURNS[self.orientation] if self.turned else ():
             upright = upright.transpose(turn)
         return np.asarray(upright)
@@ -81,7 +84,8 @@ def find_source_photos(images: Sequence[ColmapImage], folder: Path, skip_missing
     if missing:
         warnings.append(f"{len(missing)} photos are missing and are left out: {first_few(missing)}")
     gone = set(missing)
-    photos = [_inspect(image, folder / image.name) for image in images if image.name not in gone]
+    there = [image for image in images if image.name not in gone]
+    photos = [_inspect(image, folder / image.name) for image in track(there, len(there), "headers of photos")]
     _tell(photos, warnings)
     return photos
 
@@ -101,7 +105,7 @@ def _inspect(image: ColmapImage, path: Path) -> SourcePhoto:
             orientation = exif.get(EXIF_ORIENTATION, UPRIGHT)
             captured_at = _captured_at(exif.get_ifd(EXIF_IFD))
     except PICTURE_ERRORS as error:
-        raise BadData(path, "is not a readable picture", expected="a JPEG or PNG") from error
+        raise unreadable(path, error, "is not a readable picture", "a JPEG or PNG") from error
     orientation = orientation if orientation in TURNS else UPRIGHT
     turned, camera = _fit(image.camera, size, orientation, path)
     status = path.stat()
@@ -116,28 +120,22 @@ def _fit(camera: ColmapCamera, size: tuple[int, int], orientation: int, path: Pa
         if candidate == (camera.width, camera.height):
             return turned, camera
     for turned, candidate in ((False, size), (True, upright)):
-        if _same_shape(candidate, (camera.width, camera.height)):
+        if same_shape(candidate, (camera.width, camera.height)):
             return turned, camera.resized(*candidate)
     raise BadData(path, f"is {size[0]}x{size[1]} but its camera {camera.camera_id} is {camera.width}x{camera.height}",
                   expected="the same size, or the same shape at another scale")
 
 
-def _same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
-    """Equal aspect, within the rounding of a resized picture to whole pixels."""
-    (width, height), (small_width, small_height) = max(first, second), min(first, second)
-    across, down = width / small_width, height / small_height
-    return abs(width / down - small_width) <= 1 or abs(height / across - small_height) <= 1
-
-
 def _captured_at(exif: dict[int, Any]) -> str | None:
     """EXIF writes 2023:05:01 12:34:56, and the offset from UTC apart."""
-    found = re.fullmatch(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)\W*", str(exif.get(EXIF_TAKEN, "")))
-    if not found:
+    found = re.match(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d(?=\W*$)", str(exif.get(EXIF_TAKEN, "")), re.ASCII)
+    try:
+        taken = datetime.strptime(found.group() if found else "", "%Y:%m:%d %H:%M:%S")
+    except ValueError:  # nothing, or a clock that nobody set: 0000:00:00 00:00:00
         return None
-    year, month, day, time = found.groups()
     offset = str(exif.get(EXIF_UTC_OFFSET, "")).strip("\0 ")
     known_offset = offset if re.fullmatch(r"[+-]\d\d:\d\d", offset) else ""
-    return f"{year}-{month}-{day}T{time}{known_offset}"
+    return f"{taken.isoformat()}{known_offset}"
 
 
 def _tell(photos: list[SourcePhoto], warnings: list[str]) -> None:

@@ -13,11 +13,11 @@ import torch
 
 from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data.unreadable import unreadable
 
 # What torch.load and zipfile raise on damaged bytes: none of it says more than that they are damaged.
 READ_ERRORS = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
-               AssertionError, MemoryError, pickle.UnpicklingError, struct.error, zipfile.BadZipFile, zlib.error,
-               lzma.LZMAError)
+               AssertionError, pickle.UnpicklingError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP can tell
 
 
@@ -25,10 +25,8 @@ def load_tensors(path: Path) -> Any:
     """What torch.save put there, tensors and plain values only."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise BadData(path, "is missing") from error
     except READ_ERRORS as error:
-        raise BadData(path, "cannot be read", expected="a file of torch.save with tensors and plain values") from error
+        raise unreadable(path, error, "cannot be read", "a file of torch.save with tensors and plain values") from error
 
 
 def load_dict(path: Path) -> dict[str, Any]:
@@ -60,11 +58,6 @@ def zipped_tensor_bytes(name: str, tensor: torch.Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def save_zipped_tensor(path: Path, tensor: torch.Tensor) -> None:
-    """Such a ZIP under the file's own name."""
-    atomic_files.write_bytes(path, zipped_tensor_bytes(path.name, tensor))
-
-
 def load_zipped_tensor(path: Path) -> torch.Tensor:
     """A tensor from such a ZIP, or from a plain torch.save (which is a ZIP too, of several members)."""
     try:
@@ -72,10 +65,8 @@ def load_zipped_tensor(path: Path) -> torch.Tensor:
             names = archive.namelist()
             content = io.BytesIO(archive.read(names[0])) if len(names) == 1 else path
             value = torch.load(content, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise BadData(path, "is missing") from error
     except READ_ERRORS as error:
-        raise BadData(path, "cannot be read", expected="a ZIP with one .pt member, or a plain .pt") from error
+        raise unreadable(path, error, "cannot be read", "a ZIP with one .pt member, or a plain .pt") from error
     if not isinstance(value, torch.Tensor):
         raise BadData(path, f"holds a {type(value).__name__}", expected="a tensor")
     return value

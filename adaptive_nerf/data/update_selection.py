@@ -17,8 +17,9 @@ from adaptive_nerf.geometry.frames import SceneFrame, c2w_from_colmap
 from adaptive_nerf.geometry.types import Array
 
 OnOverflow = Literal["abort", "clip"]
-CUBE = 1.0 + 1e-6  # scene units from the middle, on every axis
+ROUNDING = 1e-6
 SAME_PLACE_UNITS, SLIGHTLY_OFF_UNITS = 0.05, 0.01
+SAME_POSE = 1e-4  # scene units, and of a rotation's numbers
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,31 @@ def in_scene_units(model: ColmapModel, frame: SceneFrame, metres_per_unit: float
 
 def new_images(posed: Sequence[PosedImage], others: Sequence[Photo], metres_per_unit: float,
                warnings: list[str]) -> tuple[list[PosedImage], int]:
-    """Images whose names the scene does not have, and the number of those that it has.
+    """Images that the scene does not have, and the number of those that it has.
 
     An extended reconstruction holds the old photos too; where they stand tells whether its frame is the scene's.
     """
     places = {photo.name: photo.c2w_scene[:, 3] for photo in others}
     known = [item for item in posed if item.image.name in places]
-    fresh = [item for item in posed if item.image.name not in places]
+    poses = np.stack([photo.c2w_scene for photo in others])
+    unnamed = [item for item in posed if item.image.name not in places]
+    renamed = [item.image.name for item in unnamed if _is_taken(item.c2w_scene, poses)]
+    fresh = [item for item in unnamed if item.image.name not in renamed]
+    if renamed:
+        warnings.append(f"{len(renamed)} photos of the model stand and look exactly as photos of the scene do, under "
+                        f"other names, and are left out: {first_few(renamed)}")
     if known:
         moved = np.array([np.linalg.norm(item.c2w_scene[:, 3] - places[item.image.name]) for item in known])
         _judge_moves(moved, [item.image.name for item in known], metres_per_unit, warnings)
         say(f"{len(known)} photos of the model are in the scene already and are left out")
     if not fresh:
-        raise BadInput(f"all {len(known)} photos of the model are in the scene already; there is nothing to add")
-    return fresh, len(known)
+        raise BadInput(f"all {len(posed)} photos of the model are in the scene already; there is nothing to add")
+    return fresh, len(known) + len(renamed)
+
+
+def _is_taken(c2w: Array, poses: Array) -> bool:  # [3, 4], [n, 3, 4]
+    """No two photos are taken at one pose: such a one is the scene's own, whose original name is not on record."""
+    return bool((np.abs(poses - c2w) < SAME_POSE).all((1, 2)).any())
 
 
 def _judge_moves(moved: Array, names: list[str], metres_per_unit: float, warnings: list[str]) -> None:
@@ -74,14 +86,20 @@ def _judge_moves(moved: Array, names: list[str], metres_per_unit: float, warning
                         f"the new ones may be off by as much")
 
 
-def within_cube(fresh: Sequence[PosedImage], on_overflow: OnOverflow) -> tuple[list[PosedImage], list[str]]:
+def cube_of(photos: Sequence[Photo]) -> float:
+    """Scene units from the middle, on every axis: 1, or as far as the scene's own cameras stand (camera_p99)."""
+    return max(1.0, float(np.abs([photo.c2w_scene[:, 3] for photo in photos]).max()))
+
+
+def within_cube(fresh: Sequence[PosedImage], on_overflow: OnOverflow,
+                limit: float) -> tuple[list[PosedImage], list[str]]:
     """The images whose cameras the scene can hold, and the names of the others."""
     reach = {item.image.name: float(np.abs(item.c2w_scene[:, 3]).max()) for item in fresh}
-    outside = [name for name, units in reach.items() if units > CUBE]
+    outside = [name for name, units in reach.items() if units > limit + ROUNDING]
     if outside and (on_overflow == "abort" or len(outside) == len(fresh)):
         advice = "prepare the scene anew with both flights" + (
             ", or leave these photos out with --on_overflow clip" if len(outside) < len(fresh) else "")
         raise BadInput(f"{len(outside)} of {len(fresh)} new cameras lie outside of the scene's cube (up to "
-                       f"{max(reach.values()):.2f} scene units from its middle, 1 is the limit): {first_few(outside)}; "
-                       f"{advice}")
-    return [item for item in fresh if reach[item.image.name] <= CUBE], outside
+                       f"{max(reach.values()):.2f} scene units from its middle, {limit:.4g} is the limit): "
+                       f"{first_few(outside)}; {advice}")
+    return [item for item in fresh if reach[item.image.name] <= limit + ROUNDING], outside

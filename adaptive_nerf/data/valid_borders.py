@@ -17,23 +17,16 @@ SMALLEST_SHARE, LARGEST_SHARE = 0.002, 0.5
 BLACK_MEDIAN = 8  # shadows and water that touch the frame are dark, but not black
 
 
-def dark_borders(rgb: npt.NDArray[np.uint8]) -> Mask:  # [h, w, 3] -> [h, w]
-    """False in the dark region that touches the frame, grown a little; all True where the frame is bright."""
-    return _grown(_dark_region(rgb.max(2)))
-
-
-def undistortion_borders(rgb: npt.NDArray[np.uint8]) -> Mask | None:
-    """The same, but only where it looks like somebody's undistortion: black, and more than a sliver. Else None."""
+def undistortion_borders(rgb: npt.NDArray[np.uint8]) -> Mask | None:  # [h, w, 3] -> [h, w]
+    """False in the dark region that touches the frame, grown a little, where it looks like somebody's undistortion:
+    black, and more than a sliver. Else None.
+    """
     brightness = rgb.max(2)
     dark = _dark_region(brightness)
     share = dark.mean()
     if not SMALLEST_SHARE <= share <= LARGEST_SHARE or np.median(brightness[dark]) > BLACK_MEDIAN:
         return None
-    return _grown(dark)
-
-
-def _grown(dark: Mask) -> Mask:
-    return ~np.asarray(ndimage.binary_dilation(dark, iterations=GROWN_PX)) if dark.any() else ~dark
+    return ~np.asarray(ndimage.binary_dilation(dark, iterations=GROWN_PX))
 
 
 def _dark_region(brightness: npt.NDArray[np.uint8]) -> Mask:  # [h, w] -> [h, w]

@@ -14,6 +14,7 @@ from adaptive_nerf.common.atomic_files import (
 )
 from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.common.progress import track
+from adaptive_nerf.common.say import say
 from adaptive_nerf.data.overlays import contact_sheet, jpeg_bytes, overlay
 from adaptive_nerf.data.partition import Partition
 from adaptive_nerf.data.partition_map import partition_map
@@ -29,6 +30,8 @@ def draw_partition(scene: Scene, partition: Partition, output: Path, n_photos: i
         raise BadUsage(f"--photos is {n_photos}: 0 or more")
     refuse_existing(output, force, MAP)
     photos = evenly_spaced(scene, partition, n_photos)
+    if n_photos and not photos:
+        say(f"warning: no photo of the scene has masks in {partition.folder}, so no photo is drawn")
     partial = partial_folder(output)
     with locked_folder(partial):
         for path in partial.iterdir():

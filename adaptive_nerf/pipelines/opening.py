@@ -130,7 +130,7 @@ def require_inside(field: str, path: Path, roots: Collection[Path]) -> Path:
 def flight_photos(scene: Scene, batch: str) -> tuple[Photo, ...]:
     """A later flight, or the val photos."""
     if not batch:
-        return scene.split("val") or scene.split("test")
+        return scene.split("val")
     if batch not in scene.flights:
         there = ", ".join(scene.flights) or "none yet; update_dataset.py adds one"
         raise BadData(scene.root / "continual" / batch, "is not there", expected=f"a later flight; there are: {there}")

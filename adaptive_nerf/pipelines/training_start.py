@@ -106,8 +106,9 @@ def pixels_of_experts(run: Run[Train], partition: Partition, rays: RayStore, exp
     found = []
     for loaded in rays.photos:
         height, width = loaded.valid.shape
-        masks = [load_mask(partition.mask_path(expert, loaded.photo.stem), width, height) for expert in experts
-                 if partition.mask_path(expert, loaded.photo.stem).exists()]
+        paths = [partition.mask_path(expert, loaded.photo.stem) for expert in experts]
+        masks = [load_mask(path, width, height, (loaded.photo.width, loaded.photo.height)) for path in paths
+                 if path.exists()]
         found.append(np.any(masks, axis=0).ravel() if masks else np.zeros(height * width, bool))
         run.progress.preparing("masks_read", len(found), len(rays.photos))
     return torch.from_numpy(np.concatenate(found))

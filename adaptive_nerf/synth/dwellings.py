@@ -40,7 +40,7 @@ class Plot:
 
 
 def plots_of(block: Block, width_m: float, rng: np.random.Generator) -> list[Plot]:
-    """One or two rows of plots, each with its face to a street where there is one."""
+    """Two rows of plots, back to back, or one where the block is not deep."""
     rows = [(block.y0, 1), (block.y1, -1)] if block.depth_m > 26 else [(block.y0, 1)]
     depth = block.depth_m / len(rows)
     plots = []

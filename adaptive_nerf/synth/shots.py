@@ -27,7 +27,7 @@ from adaptive_nerf.synth.world import World
 
 JPEG_QUALITY = 95
 POINTS_PER_PHOTO = 240
-POINTS_WITHIN_M = 260.0
+POINTS_WITHIN_M, POINTS_WITHIN_HEIGHTS = 260.0, 3.0  # the farther of the two, from the camera
 CHANGED_SRGB = 2.0 / 255  # the smallest difference that counts as a change
 CHANGED_DEPTH_M = 0.02
 EXIF_IFD, EXIF_TAKEN_AT = 0x8769, 0x9003
@@ -100,7 +100,8 @@ def tracks(shot: Shot, shots: list[Shot], world: World, photo: npt.NDArray[np.ui
     rng = generator(seed, f"tracks {shot.name}")
     pixels = rng.uniform((0, 0), (camera.width, camera.height), (POINTS_PER_PHOTO, 2))
     rays = camera_rays(camera, pixels)
-    hits = world.caster.nearest(rays.origins, rays.directions, far_m=POINTS_WITHIN_M)
+    far_m = max(POINTS_WITHIN_M, POINTS_WITHIN_HEIGHTS * float(camera.c2w[2, 3]))
+    hits = world.caster.nearest(rays.origins, rays.directions, far_m=far_m)
     column, row = pixels[hits.ray].astype(int).T
     seen = []
     for viewer in shots:

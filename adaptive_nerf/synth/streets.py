@@ -19,8 +19,6 @@ class Block:
     y0: float
     x1: float
     y1: float
-    faces_low: bool  # a street runs along the side of low y
-    faces_high: bool
 
     @property
     def width_m(self) -> float:
@@ -48,8 +46,7 @@ def lay_roads(seed: int, size_m: tuple[float, float]) -> tuple[Road, ...]:
 def blocks_between(roads: tuple[Road, ...], size_m: tuple[float, float]) -> list[Block]:
     """The land between the roads, south to north, west to east."""
     columns, rows = _gaps(roads, size_m[0], along_x=False), _gaps(roads, size_m[1], along_x=True)
-    return [Block(x0, y0, x1, y1, row > 0, row < len(rows) - 1)
-            for row, (y0, y1) in enumerate(rows) for x0, x1 in columns]
+    return [Block(x0, y0, x1, y1) for y0, y1 in rows for x0, x1 in columns]
 
 
 def _gaps(roads: tuple[Road, ...], extent_m: float, along_x: bool) -> list[tuple[float, float]]:

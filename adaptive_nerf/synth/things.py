@@ -36,7 +36,7 @@ class House:
     pitch: float  # rise of the roof over its run
     wall: Rgb
     roof_tint: Rgb
-    style: int  # see textures.wall
+    style: int  # a STYLE_ of dwellings.py; walls.py paints it
     salt: int
     extras: frozenset[str] = frozenset()  # chimney, dormer, solar, skylight, plant (machines on a flat roof)
     state: HouseState = HouseState.STANDING

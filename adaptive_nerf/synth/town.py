@@ -8,7 +8,6 @@ Built in a hidden folder beside the output; a killed run is gone on with, and en
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -102,9 +101,7 @@ def make_town(request: TownRequest, output: Path, jobs: int, force: bool = False
         for _ in track(in_processes(do_shot, missing, jobs), len(missing), "photos"):
             pass
         summary = {"output": str(output), "flights": [_finish(request, building, after) for after in flights]}
-        for after in flights:
-            shutil.rmtree(_flight_folder(building, after) / NOTES)
-        publish(building, output, force)
+        publish(building, output, force, [_flight_folder(building, after) / NOTES for after in flights])
     return summary
 
 

@@ -28,6 +28,10 @@ def test_it_is_a_job_of_the_operation_in_its_name_without_a_warning(config):
     assert len(json.loads(config.read_bytes())) <= 25
 
 
+def test_it_leaves_halves_to_their_default_for_to_ask_for_them_warns_where_nothing_gains(config):
+    assert "use_amp" not in json.loads(config.read_bytes())
+
+
 def test_it_has_no_name_so_that_it_can_be_sent_again_and_again(config):
     assert read_job(config.read_bytes()).job.job_id is None
 

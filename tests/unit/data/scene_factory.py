@@ -9,7 +9,7 @@ from PIL import Image
 from adaptive_nerf.data.mappings import mappings_text
 from adaptive_nerf.data.photos import photo_metadata
 from adaptive_nerf.data.scene import coordinates_dict
-from adaptive_nerf.data.tensor_files import save_tensors
+from adaptive_nerf.data.tensor_files import save_tensors, zipped_tensor_bytes
 from adaptive_nerf.geometry.cameras import Camera, look_at
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame
 
@@ -40,6 +40,11 @@ def write_scene(root: Path, count: int = 6, frame: SceneFrame = FRAME) -> Path:
         write_photo(root / split, photo_id, camera_at(10.0 * photo_id, 0.0, frame=frame))
     (root / "mappings.txt").write_text(mappings_text({i: f"DJI, {i}.JPG" for i in range(count)}))
     return root
+
+
+def save_zipped_tensor(path: Path, tensor: torch.Tensor) -> None:
+    """As create_clusters writes a mask."""
+    path.write_bytes(zipped_tensor_bytes(path.name, tensor))
 
 
 def change_metadata(scene: Path, stem: str, **changes: object) -> Path:

@@ -1,5 +1,6 @@
 """create_clusters: the same bytes whatever the workers, the chunks and the kills; refusals that say why."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.atomic_files import locked_folder, partial_folder
 from adaptive_nerf.common.errors import BadData, BadUsage, Failure, OutputExists
 from adaptive_nerf.data import clusters
@@ -68,26 +70,47 @@ def test_workers_chunks_and_resume_change_no_byte(make, digest, tmp_path, work):
 def test_killed_at_any_write_the_next_run_ends_with_the_same_bytes(make, digest, tmp_path, killed_at_write, kth):
     make("whole")
     assert killed_at_write(kth, lambda: make("killed"))
-    make("killed", work=RESUME)
+    make("killed")
     assert digest(tmp_path / "masks" / "killed") == digest(tmp_path / "masks" / "whole")
     assert [path.name for path in sorted((tmp_path / "masks").iterdir())] == ["killed", "whole"]
 
 
-def test_finished_photos_are_kept_unless_their_masks_are_damaged(make, tmp_path, killed_at_write):
+@pytest.mark.parametrize("work", [PLAIN, RESUME, Work(force=True)])
+def test_finished_photos_are_kept_unless_their_masks_are_damaged(make, tmp_path, killed_at_write, work):
     assert killed_at_write(16, make)  # inputs.json, then 4 masks a photo: 3 photos are done
     partial = partial_folder(tmp_path / "masks" / "p")
     assert len((partial / JOURNAL).read_text().splitlines()) == 3
     (partial / "2" / "000001.pt").write_bytes(b"torn")
     with (partial / JOURNAL).open("a") as journal:
         journal.write('{"stem": "000003", "checks')
-    report = make(work=RESUME)
+    report = make(work=work)
     assert (report.photos_kept, report.photos_made) == (2, 4)
+
+
+def test_a_run_that_ends_while_all_is_brought_to_the_disk_has_lost_no_photo(make, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic_files, "sync_tree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make()
+    report = make()
+    assert (report.photos_kept, report.photos_made) == (6, 0)
+
+
+def interrupted(folder):
+    raise KeyboardInterrupt
+
+
+def test_what_a_killed_replacement_left_is_not_gone_on_with(make, tmp_path):
+    partial = partial_folder(tmp_path / "masks" / "p")
+    make().partition.folder.rename(partial)
+    shutil.rmtree(partial / "0")
+    assert make().photos_made == 6
 
 
 @pytest.mark.parametrize("settings", [replace(SETTINGS, boundary_margin=1.3), replace(SETTINGS, grid_dim=(1, 2, 1))])
 def test_an_unfinished_run_of_other_settings_is_given_up_aloud(make, killed_at_write, capsys, settings):
     assert killed_at_write(16, make)
-    report = make(settings=settings, work=RESUME)
+    report = make(settings=settings)
     assert report.photos_kept == 0
     assert "an unfinished run is given up (" in capsys.readouterr().err
 

@@ -46,6 +46,16 @@ def test_a_picture_of_another_shape_and_an_unreadable_one_are_warned_of(scene):
     assert unreadable.endswith("000002.jpg is not a readable picture")
 
 
+def test_a_picture_too_large_to_be_one_is_warned_of(scene, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 32 * 24 // 3)
+    assert len([warning for warning in scene_facts(scene)["warnings"] if "is not a readable picture" in warning]) == 6
+
+
+def test_a_picture_rounded_to_whole_pixels_has_the_shape_of_its_photo(scene):
+    Image.new("RGB", (5, 4)).save(scene.photos[1].image_path)  # of 32x24
+    assert scene_facts(scene)["warnings"] == []
+
+
 def test_a_scene_without_reference_says_so(tmp_path):
     local = SceneFrame((-40.0, 10.0, -20.0), 60.0, None, (-10.0, 50.0))
     facts = scene_facts(open_scene(write_scene(tmp_path / "local", frame=local)))

@@ -1,18 +1,21 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, reject
+from hypothesis import strategies as st
 from PIL import Image
 
-from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.common.errors import BadData, BadUsage
 from adaptive_nerf.data.clusters import create_clusters, partition_folder
 from adaptive_nerf.data.masks import load_mask, mask_agreement_pct, open_partition
 from adaptive_nerf.data.partition import PartitionSettings
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.data.segmentation import find_segmentation, labelled_pixels
-from adaptive_nerf.data.tensor_files import save_tensors, save_zipped_tensor
-from tests.unit.data.scene_factory import write_scene
+from adaptive_nerf.data.tensor_files import save_tensors
+from tests.unit.data.scene_factory import save_zipped_tensor, write_scene
 
 MASK = torch.arange(48 * 64).reshape(48, 64) % 7 < 3
 
@@ -43,6 +46,21 @@ def test_a_larger_mask_is_resized_to_the_nearest_pixel_centre(tmp_path):
 def test_a_flat_mask_of_another_size_has_the_shape_of_its_photo(tmp_path):
     save_zipped_tensor(tmp_path / "000000.pt", MASK.ravel())
     np.testing.assert_array_equal(load_mask(tmp_path / "000000.pt", 16, 12), MASK.numpy()[2::4, 2::4])
+
+
+@given(st.integers(1, 70), st.integers(1, 70), st.floats(0.02, 1), st.booleans())
+def test_a_flat_mask_serves_at_any_working_size_of_its_photo(tmp_path_factory, full_width, full_height, share, full):
+    width, height = (max(1, round(side * share)) for side in (full_width, full_height))
+    shape = (full_height, full_width) if full else (height, width)
+    mask = torch.arange(shape[0] * shape[1]).reshape(shape) % 7 < 3
+    folder = tmp_path_factory.mktemp("masks")
+    save_zipped_tensor(folder / "flat.pt", mask.ravel())
+    save_zipped_tensor(folder / "shaped.pt", mask)
+    try:
+        expected = load_mask(folder / "shaped.pt", width, height)
+    except BadData:  # a photo so narrow that nothing is left of its shape
+        reject()
+    np.testing.assert_array_equal(load_mask(folder / "flat.pt", width, height, (full_width, full_height)), expected)
 
 
 @pytest.mark.parametrize(("width", "height"), [(48, 64), (64, 64), (20, 12)])
@@ -133,6 +151,17 @@ def test_labels_are_found_by_id_or_by_name_and_zero_is_nobodys(scene, tmp_path):
     assert {stem: path.name for stem, path in found.items()} == {"000001": "000001.png", "000002": "DJI, 2.png"}
     for path in found.values():
         np.testing.assert_array_equal(labelled_pixels(path, 64, 48), np.arange(64)[None].repeat(48, 0) >= 32)
+
+
+def test_labels_of_photos_with_one_name_go_by_their_folders(scene, tmp_path):
+    first, second = (replace(photo, name=f"day{day}/DJI_0001.JPG") for day, photo in enumerate(scene.photos[:2], 1))
+    Image.new("L", (32, 24)).save(tmp_path / "DJI_0001.png")
+    with pytest.raises(BadUsage, match=r"DJI_0001\.png could be of day1/DJI_0001\.JPG and of day2/DJI_0001\.JPG"):
+        find_segmentation(tmp_path, [first, second])
+    (tmp_path / "day2").mkdir()
+    Image.new("L", (32, 24)).save(tmp_path / "day2" / "DJI_0001.png")
+    assert find_segmentation(tmp_path, [first, second]) == {"000000": tmp_path / "DJI_0001.png",
+                                                            "000001": tmp_path / "day2" / "DJI_0001.png"}
 
 
 def test_labels_of_another_shape_or_of_no_photo_are_refused(scene, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from adaptive_nerf.common.command_line import usable_cores
+from adaptive_nerf.common.cores import usable_cores
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.data.clusters import Report, Work, create_clusters, routing_of
 from adaptive_nerf.data.masks import mask_agreement_pct, open_partition

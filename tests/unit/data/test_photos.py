@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,6 +68,34 @@ def test_a_photo_that_is_a_text_file_is_named(scene_root):
     (scene_root / "train" / "rgbs" / "000001.jpg").write_text("hello")
     with pytest.raises(BadData, match=r"000001\.jpg: is not a readable picture; expected a JPEG or PNG"):
         open_scene(scene_root).photos[1].pixels()
+
+
+@pytest.mark.parametrize(("error", "told"), [
+    (PermissionError(errno.EACCES, "Permission denied"), r"000001\.jpg: cannot be read: permission denied$"),
+    (OSError(errno.EIO, "Input/output error"), r"000001\.jpg: cannot be read: input/output error$"),
+    (OSError("image file is truncated"), r"000001\.jpg: is not a readable picture")])
+def test_what_the_system_refuses_is_not_told_as_a_damaged_photo(scene_root, monkeypatch, error, told):
+    photo = open_scene(scene_root).photos[1]
+    monkeypatch.setattr(Image, "open", raising(error))
+    with pytest.raises(BadData, match=told):
+        photo.pixels()
+
+
+def test_a_want_of_memory_is_not_told_as_a_damaged_photo(scene_root, monkeypatch):
+    photo = open_scene(scene_root).photos[1]
+    monkeypatch.setattr(Image, "open", raising(MemoryError()))
+    with pytest.raises(MemoryError):
+        photo.pixels()
+
+
+def raising(error):
+    def fail(path):
+        raise error
+    return fail
+
+
+def test_a_picture_of_the_largest_aerial_cameras_is_no_bomb():
+    assert Image.MAX_IMAGE_PIXELS > 26_460 * 17_004
 
 
 def test_a_truncated_photo_is_named(scene_root):

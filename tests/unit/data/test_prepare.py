@@ -150,6 +150,14 @@ def test_any_number_of_jobs_gives_the_same_bytes(make_flight, prepare, digest):
     assert digests[0] == digests[1] == digests[2]
 
 
+def test_what_is_read_before_the_first_photo_is_told(make_flight, prepare, capsys):
+    flight = make_flight()
+    prepare(flight)
+    said = capsys.readouterr().err
+    assert f"reading the model in {flight.model} (0." in said
+    assert said.index("headers of photos: 4/4") < said.index("\nphotos: 4/4")
+
+
 def test_an_existing_scene_is_replaced_only_with_force(make_flight, prepare, digest):
     flight = make_flight()
     _, root = prepare(flight)
@@ -178,6 +186,20 @@ def test_killed_at_any_write_the_next_run_ends_with_the_same_bytes(make_flight, 
     target = prepare(flight, "killed")[1]
     assert digest(target) == expected
     assert {path.name for path in target.parent.iterdir()} == {"whole", "killed"}
+
+
+def test_a_run_that_ends_while_all_is_brought_to_the_disk_has_lost_no_photo(make_flight, prepare, monkeypatch):
+    flight = make_flight()
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic_files, "sync_tree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(flight)
+    monkeypatch.setattr(photo_export, "_export", None)
+    assert prepare(flight)[0]["photos"] == 4
+
+
+def interrupted(folder):
+    raise KeyboardInterrupt
 
 
 def test_what_a_killed_run_has_finished_is_not_done_again(make_flight, prepare, killed_at_write, monkeypatch):

@@ -86,6 +86,14 @@ def test_a_point_far_below_does_not_count():
     assert frame.altitude_range_enu_m[0] == pytest.approx(POSES_ENU[:, 2, 3].min() - 20, abs=1e-4)
 
 
+@pytest.mark.parametrize(("up_m", "remedy"), [(260.0, "add --maximum_allowed_height 270"), (199.0, "")])
+def test_ground_too_far_below_to_count_is_told_with_the_flag_that_reaches_it(up_m, remedy):
+    ground = np.array([[east, north, 0.0] for east in range(10) for north in range(10)])
+    warnings = []
+    choose(flight_poses(7, up_m=up_m)[:, :, 3], ground, ecef_to_enu=False, warnings=warnings)
+    assert [remedy in warning for warning in warnings] == ([True] if remedy else [])
+
+
 def test_a_model_without_points_says_where_its_ground_is_taken_to_be():
     warnings = []
     frame = choose(points=np.zeros((0, 3)), enu_ref="custom", custom_reference=PLACE, warnings=warnings)

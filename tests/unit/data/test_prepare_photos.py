@@ -155,6 +155,9 @@ def test_a_cut_photo_is_refused_when_it_is_read(flight):
     ("2023:05:01 12:34:56", None, "2023-05-01T12:34:56"),
     ("2023:05:01 12:34:56", "+02:00", "2023-05-01T12:34:56+02:00"),
     ("0000:00:00 garbage", None, None),
+    ("0000:00:00 00:00:00", None, None),
+    ("2023:13:41 12:34:56", "+02:00", None),
+    ("2023:05:01 12:34:56\0", None, "2023-05-01T12:34:56"),
 ])
 def test_the_time_of_capture_comes_from_exif(flight, taken, offset, expected):
     path = flight.images / flight.names[0]

@@ -58,6 +58,18 @@ def test_photos_of_several_sizes_lie_one_after_the_other_with_their_colours():
     assert len(batch) == 5
 
 
+def test_every_picture_is_in_memory_once_and_as_it_was_given():
+    given = [photo_in_memory(camera_at(0, 0)), photo_in_memory(camera_at(30, 5).resized(20, 15), 1)]
+    store = RayStore(given)
+    flat = store.rays(torch.arange(len(store.valid))).colours
+    for mine, theirs in zip(store.photos, given, strict=True):
+        np.testing.assert_array_equal(mine.rgb, theirs.rgb)
+        np.testing.assert_array_equal(mine.valid, theirs.valid)
+    store.photos[1].rgb[2, 3] = 255 - store.photos[1].rgb[2, 3]
+    changed = (store.rays(torch.arange(len(store.valid))).colours != flat).any(1)
+    assert changed.nonzero()[:, 0].tolist() == [32 * 24 + 2 * 20 + 3]
+
+
 def test_masked_pixels_are_in_no_pool():
     valid = np.random.default_rng(1).random((24, 32)) > 0.3
     store = RayStore([photo_in_memory(camera_at(0, 0)), photo_in_memory(camera_at(9, 0), valid=valid)])

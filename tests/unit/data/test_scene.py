@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.data import scene as scene_module
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.data.tensor_files import save_tensors
 from adaptive_nerf.geometry.frames import FrameName
@@ -92,6 +93,14 @@ def test_an_id_that_mappings_name_twice_is_one_warning(scene_root):
     (warning,) = scene.warnings
     assert "2 ids are named more than once, the last name counts (000004 is the first)" in warning
     assert scene.photos[4].name == "again.JPG"
+
+
+@pytest.mark.parametrize(("many", "told"), [(4, ["train"]), (5, [])])
+def test_reading_the_metadata_of_many_photos_is_told(scene_root, monkeypatch, capsys, many, told):
+    monkeypatch.setattr(scene_module, "MANY", many)
+    open_scene(scene_root)
+    assert capsys.readouterr().err.splitlines() == [
+        f"reading what {scene_root / split / 'metadata'} tells of 4 photos" for split in told]
 
 
 def test_mappings_that_are_a_folder_are_refused(scene_root):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from adaptive_nerf.common.errors import BadData
-from adaptive_nerf.data.tensor_files import load_tensors, load_zipped_tensor, save_tensors, save_zipped_tensor
+from adaptive_nerf.data.tensor_files import load_tensors, load_zipped_tensor, save_tensors
+from tests.unit.data.scene_factory import save_zipped_tensor
 
 MASK = torch.arange(12).view(3, 4) % 5 == 0
 
@@ -40,6 +41,12 @@ def test_what_is_no_tensor_file_is_named(tmp_path, load, content):
     path.write_bytes(content)
     with pytest.raises(BadData, match=r"bad\.pt: cannot be read"):
         load(path)
+
+
+@pytest.mark.parametrize("load", [load_tensors, load_zipped_tensor])
+def test_what_the_system_does_not_give_is_not_told_as_damaged(tmp_path, load):
+    with pytest.raises(BadData, match=f"{tmp_path}: cannot be read: is a directory$"):
+        load(tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # torch says so, and reads on

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ import torch
 
 from adaptive_nerf.common.errors import BadData, BadInput, BadUsage, OutputExists
 from adaptive_nerf.data import update
+from adaptive_nerf.data.colmap import ColmapImage
 from adaptive_nerf.data.frame_choice import FrameSettings
 from adaptive_nerf.data.mappings import read_mappings
 from adaptive_nerf.data.prepare import PrepareSettings, prepare_scene
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.data.update import UpdateSettings, update_scene
+from adaptive_nerf.data.update_selection import PosedImage, cube_of, within_cube
 from adaptive_nerf.geometry.frames import FrameName, local_frame
 from tests.unit.data.colmap_factory import PLACE, flight_poses, write_flight
 
@@ -100,6 +103,19 @@ def test_photos_that_the_scene_has_are_left_out_and_counted(prepared, make_fligh
     assert "6 photos of the model are in the scene already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("lost", ["all names", "two names"])
+def test_photos_whose_original_names_are_lost_are_no_later_flight(prepared, make_flight, lost):
+    root, names = prepared(), [f"DJI_{index:04d}.JPG" for index in range(6)]
+    lines = (root / "mappings.txt").read_text().splitlines(keepends=True)
+    (root / "mappings.txt").write_text("".join(lines[:0 if lost == "all names" else 4]))
+    grown = make_flight("grown", names=[*names, "new.JPG"],
+                        poses=np.concatenate([flight_poses(6), flight_poses(1, east_m=5)]))
+    report = add(root, grown)
+    assert (report["known_already"], report["photos"]) == (6, 1)
+    assert [photo.name for photo in open_scene(root).flights["day2"]] == ["new.JPG"]
+    assert any("under other names, and are left out: DJI_000" in warning for warning in report["warnings"])
+
+
 def test_nothing_new_is_refused(prepared, make_flight):
     root = prepared()
     with pytest.raises(BadInput, match="all 4 photos of the model are in the scene already"):
@@ -148,6 +164,18 @@ def test_clip_with_nothing_left_is_refused(prepared, make_flight):
     far = make_flight("far", names=["far/a.JPG"], poses=flight_poses(1, east_m=400))
     with pytest.raises(BadInput, match="1 of 1 new cameras lie outside"):
         add(prepared(), far, on_overflow="clip")
+
+
+def test_a_new_camera_may_stand_as_far_out_as_the_scenes_own():
+    """With camera_p99 some of the scene's cameras stand outside of its cube."""
+    def at(*place):
+        return np.concatenate([np.eye(3), np.array(place)[:, None]], axis=1)
+
+    own = [SimpleNamespace(c2w_scene=at(*place)) for place in ((0.0, 0.2, 0.0), (0.1, -1.3, 0.4))]
+    fresh = [PosedImage(ColmapImage("a.JPG", None, None), at(0.0, 1.0, 1.29))]
+    assert within_cube(fresh, "abort", cube_of(own)) == (fresh, [])
+    with pytest.raises(BadInput, match=r"up to 1.29 scene units from its middle, 1 is the limit"):
+        within_cube(fresh, "abort", cube_of(own[:1]))
 
 
 @pytest.mark.parametrize("tag", ["../out", "a/b", "", ".", "..", ".hidden", "train", "val", "day 2"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptive_nerf.data.valid_borders import dark_borders, mask_png, undistortion_borders
+from adaptive_nerf.data.valid_borders import mask_png, undistortion_borders
 
 
 def picture(brightness: int = 120) -> np.ndarray:
@@ -22,26 +22,21 @@ def bordered() -> np.ndarray:
 
 
 def test_the_border_goes_with_two_pixels_more_and_the_pond_stays(bordered):
-    valid = dark_borders(bordered)
+    valid = undistortion_borders(bordered)
     assert not valid[:, :8].any()
     assert valid[:, 8:].all()
 
 
-def test_a_bright_photo_is_valid_all_over():
-    assert dark_borders(picture()).all()
+def test_a_bright_photo_has_no_borders():
     assert undistortion_borders(picture()) is None
 
 
 def test_the_smear_of_jpeg_into_the_border_is_no_picture(bordered):
     buffer = io.BytesIO()
     Image.fromarray(bordered).save(buffer, "JPEG", quality=80)
-    valid = dark_borders(np.asarray(Image.open(buffer)))
+    valid = undistortion_borders(np.asarray(Image.open(buffer)))
     assert not valid[:, :6].any()
     assert valid[:, 12:].all()
-
-
-def test_a_black_border_is_taken_for_undistortion(bordered):
-    np.testing.assert_array_equal(undistortion_borders(bordered), dark_borders(bordered))
 
 
 def test_a_shadow_at_the_frame_is_not(bordered):

@@ -15,9 +15,8 @@ from adaptive_nerf.data.overlays import contact_sheet, overlay
 from adaptive_nerf.data.partition import PartitionSettings
 from adaptive_nerf.data.partition_map import partition_map
 from adaptive_nerf.data.scene import open_scene
-from adaptive_nerf.data.tensor_files import save_zipped_tensor
 from adaptive_nerf.data.visualize import draw_partition
-from tests.unit.data.scene_factory import camera_at, write_photo, write_scene
+from tests.unit.data.scene_factory import camera_at, save_zipped_tensor, write_photo, write_scene
 
 
 @pytest.fixture
@@ -94,6 +93,13 @@ def test_pictures_are_drawn_once_unless_forced(scene, partition, tmp_path):
     assert len(draw_partition(scene, partition, output, 0, force=True)) == 1
     with pytest.raises(BadUsage):
         draw_partition(scene, partition, tmp_path / "more", -1)
+
+
+def test_a_partition_without_masks_has_a_map_alone_and_says_so(scene, partition, tmp_path, capsys):
+    for path in partition.folder.glob("*/*.pt"):
+        path.unlink()
+    assert [path.name for path in draw_partition(scene, partition, tmp_path / "pictures", 5)] == ["map.png"]
+    assert f"no photo of the scene has masks in {partition.folder}, so no photo is drawn" in capsys.readouterr().err
 
 
 def test_photos_without_masks_are_left_out(scene, partition, tmp_path):

@@ -11,6 +11,7 @@ import pycolmap
 import pytest
 from PIL import Image
 
+from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.atomic_files import partial_folder
 from adaptive_nerf.common.errors import BadUsage, OutputExists
 from adaptive_nerf.geometry.cameras import Camera
@@ -154,6 +155,27 @@ def test_what_a_run_with_other_settings_left_is_not_used(tmp_path):
     make_town(replace(TINY, photos=2, event="none"), output, jobs=1)
     assert sorted(path.name for path in (output / "images").iterdir()) == ["town_0001.jpg", "town_0002.jpg"]
     assert not (output / "event").exists()
+
+
+def test_a_flight_far_above_the_town_has_points_too(tmp_path):
+    request = replace(TINY, altitude_m=400.0, photos=3, event="none", flight="grid")
+    summary = make_town(request, tmp_path / "high", jobs=1)
+    assert summary["flights"][0]["points"] > 20
+
+
+def test_a_run_that_ends_while_all_is_brought_to_the_disk_has_lost_no_photo(tmp_path, monkeypatch):
+    request = replace(TINY, photos=2, event="none")
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic_files, "sync_tree", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make_town(request, tmp_path / "town", jobs=1)
+    monkeypatch.setattr(town, "do_shot", None)
+    make_town(request, tmp_path / "town", jobs=1)
+    assert not list((tmp_path / "town").rglob(".*"))
+
+
+def _interrupted(folder: Path) -> None:
+    raise KeyboardInterrupt
 
 
 def test_exposure_varies_between_photos_as_recorded(tiny_town):

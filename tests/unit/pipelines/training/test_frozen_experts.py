@@ -65,6 +65,6 @@ def test_an_expert_that_is_not_there_is_named(train_job, base):
 
 def test_experts_without_a_pixel_are_refused(train_job, base, training_scene, monkeypatch):
     monkeypatch.setattr("adaptive_nerf.pipelines.training_start.load_mask",
-                        lambda path, width, height: np.zeros((height, width), bool))
+                        lambda path, width, height, full_size: np.zeros((height, width), bool))
     with pytest.raises(BadData, match="no valid pixel"):
         train_job(**QUAD, checkpoint_path=base, experts=[0])
