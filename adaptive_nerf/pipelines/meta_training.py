@@ -45,9 +45,8 @@ def train(run: Run[Train]) -> Result:
     spec = run.spec
     scene = scene_of(run)
     partition = partition_of(spec, scene)
-    photos = photos_in_memory(run, scene.photos, scene)
     with Tracker(run.out, _steps_told(run), run.progress.warn) as tracker:
-        training = prepare(run, scene, partition, photos, tracker)
+        training = prepare(run, scene, partition, photos_in_memory(run, scene.photos, scene), tracker)
         return training.go_on()
 
 
@@ -55,6 +54,8 @@ def prepare(run: Run[Train], scene: Scene, partition: Partition, photos: list[Lo
             tracker: Tracker) -> Training:
     spec, store = run.spec, CheckpointStore.of_job(run.out)
     rays = training_start.training_rays(scene, photos)
+    watched, ground_x = [photo for photo in photos if photo.photo.split != "train"], training_start.ground_x(scene)
+    del photos  # the store has those that it was made of
     start, earlier = training_start.start_of(run, scene, partition, rays)
     joint = training_start.joint_for(run, scene, partition, rays, start)
     training_start.tell_effective(run, scene, effective_rates(spec, start))
@@ -63,7 +64,6 @@ def prepare(run: Run[Train], scene: Scene, partition: Partition, photos: list[Lo
         restore(joint, earlier)
     learners = training_start.learners(spec, start)
     plan = Plan.of_job(spec, start.step - int(told.get("began_at", start.step)), float(told.get("elapsed_s", 0.0)))
-    watched, ground_x = [photo for photo in photos if photo.photo.split != "train"], training_start.ground_x(scene)
     val = spread(watched, spec.test_batch_size, spec.seed)
     tasks = None if spec.algo == "joint" else ValTasks.of(joint, learners, watched, (ground_x, spec.cell_dim))
     return Training(run, start, joint, plan, learners, val, store, tracker, began_at=joint.step - plan.done,
