@@ -1,9 +1,10 @@
 """A disk that runs full: one line, exit 2, nothing half-written, and the same command goes on when there is room."""
 
 import shutil
-import subprocess
 
 import pytest
+
+from tests.support.small_disk import small_disk
 
 pytestmark = pytest.mark.system
 COMMANDS = {
@@ -20,17 +21,12 @@ COMMANDS = {
 @pytest.fixture
 def full_disk(surveyed):
     """A file system at disk/ with a scene on it and a few kilobytes left; calling it makes room."""
-    disk = surveyed.folder / "disk"
-    disk.mkdir(exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", disk]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a small file system can only be mounted by root")
-    shutil.copytree(surveyed.folder / "data/drz/out/prepared", disk / "scene",
-                    ignore=shutil.ignore_patterns("masks", "continual"))
-    free = shutil.disk_usage(disk).free
-    (disk / "ballast").write_bytes(bytes(free - 24 * 1024))
-    yield (disk / "ballast").unlink
-    subprocess.run(["umount", disk], check=True)
+    with small_disk(surveyed.folder / "disk", 32) as disk:
+        shutil.copytree(surveyed.folder / "data/drz/out/prepared", disk / "scene",
+                        ignore=shutil.ignore_patterns("masks", "continual"))
+        free = shutil.disk_usage(disk).free
+        (disk / "ballast").write_bytes(bytes(free - 24 * 1024))
+        yield (disk / "ballast").unlink
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -98,6 +98,10 @@ def test_what_was_learned_of_the_flight_shows_on_photos_that_were_held_back(path
     assert told["neutral_db_12"] > told["neutral_db_0"]
 
 
+def test_what_the_flight_did_not_change_stays(path):
+    assert metrics_of(path["scored"])["forgetting_neutral_db_12"] > -0.5
+
+
 def interrupted(town, job_id, job):
     """The same job once more, while the mediator is killed at its work and started again."""
     town.send(job_id, job)

@@ -1,6 +1,6 @@
 """The page behind the proxies that docs/operating.md tells how to set up: its examples are run as they stand there.
 
-Skipped at home where nginx or Caddy is not installed (Debian: apt-get install nginx-light caddy); CI installs them.
+Skipped at home where nginx or Caddy is not installed; CI installs them, and fails without them.
 """
 
 import shutil
@@ -16,6 +16,7 @@ from adaptive_nerf.viewer.listening import listen
 from adaptive_nerf.viewer.relay import Relay
 from kafka_utils.node import free_port
 from tests.support.browser import ARGUMENTS, chromium_path
+from tests.support.missing import missing
 from tests.support.pages import Page
 from tests.support.waiting import wait_until
 
@@ -71,7 +72,7 @@ def proxy(request, clone, page, certificate, tmp_path):
     """The example of the docs, before the page; its port."""
     program, command_with = request.param
     if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
+        missing(f"{program} is not installed (apt-get install nginx-light caddy)")
     (example,) = Page.of(clone / "docs/operating.md").blocks(program)
     port = free_port()
     command = command_with(example.replace("127.0.0.1:7070", f"127.0.0.1:{page[0]}"), port, tmp_path)

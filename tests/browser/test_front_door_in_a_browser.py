@@ -1,6 +1,8 @@
 """The way in, as a person with a browser goes it."""
 
+import http.client
 import re
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -110,6 +112,19 @@ def test_it_cannot_be_framed(serve, open_tab, tmp_path):
     frame = tmp_path / "frame.html"
     frame.write_text(f'<iframe src="{url}?token={key}"></iframe>')
     tab = open_tab(frame.as_uri())
-    wait_until(lambda: len(tab.page.frames) > 1, "the frame")
-    assert WORD not in (tab.page.frames[1].content() if len(tab.page.frames) > 1 else "")
+    wait_until(lambda: [one.url for one in tab.page.frames[1:] if one.url.startswith("chrome-error://")],
+               "the browser refuses the frame")
     assert not inner.get_clients()
+
+
+@pytest.mark.parametrize(("path", "asked", "status"), [
+    ("", {}, 401), ("?token=not-the-key", {}, 401), ("?token={key}", {}, 200),
+    ("", {"Host": "evil.example"}, 421), ("", {"Origin": "http://evil.example"}, 403)])
+def test_no_page_of_the_door_may_be_framed(serve, path, asked, status):
+    url, key, _ = serve()
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+    connection.request("GET", f"/{path.format(key=key)}", headers=asked)
+    answer = connection.getresponse()
+    connection.close()
+    assert (answer.status, answer.headers["X-Frame-Options"]) == (status, "DENY")
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]

@@ -10,6 +10,7 @@ KNOWN_LIMITS = {
     "test_a_fenced_member_is_told_so_and_cannot_commit": "static membership is not honoured",
     "test_a_paused_member_takes_nothing_and_keeps_its_place": "it settles a group in 3 s, the session here lasts 2",
     "test_the_members_of_a_group_are_told": "it cannot tell who is in a group",
+    "test_no_group_comes_into_being": "it cannot tell which groups there are",
     "test_a_re_created_topic_has_another_incarnation": "topics cannot be deleted, and have no ids",
     "test_a_deleted_topic_is_gone_and_says_so": "topics cannot be deleted",
     "test_a_topic_gets_the_partitions_and_settings_asked_for": "topics come into being with four partitions",

@@ -80,6 +80,12 @@ def test_a_commit_of_many_partitions_is_one_call(member, sender, broker):
     reader.read(2)
     reader.commit("both")
     reader.consumer.commit({}, "nothing at all")
+    reader.consumer.close()
+    again = member(topics=topics)
+    wait_until(lambda: again.take() or len({place.partition.topic for place in again.given}) == 2, "both are given")
+    known = {place.partition.topic: (place.committed, place.mark) for place in again.given
+             if place.committed is not None}
+    assert known == dict.fromkeys(topics, (1, "both"))
 
 
 def test_a_burst_of_10000_is_taken_once_and_in_order(member, sender, topic):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kafka_utils.reader import NoSuchTopic, Reader
-from kafka_utils.topic_manager import ensure_topics, live_members
+from kafka_utils.reader import SETTINGS, NoSuchTopic, Reader
+from kafka_utils.topic_manager import administrator, ensure_topics
 from tests.support.waiting import wait_until
 
 
@@ -69,4 +69,7 @@ def test_no_group_comes_into_being(reader, sender, topic, broker):
     sender.deliver(topic, b"a")
     one = reader()
     one.last(1)
-    assert live_members({"bootstrap.servers": broker.address}, "reads-from-outside") == []
+    admin = administrator({"bootstrap.servers": broker.address})
+    told = admin.list_consumer_groups().result(10)
+    assert told.errors == []
+    assert SETTINGS["group.id"] not in {group.group_id for group in told.valid}

@@ -47,6 +47,7 @@ def test_without_its_broker_jobs_end_cancels_work_and_events_wait(fragile):
     world.ledger.send("stops", "fake: hang=1")
     world.ledger.send("queued", "fake: sleep=0")
     world.wait_running("ends", "stops")
+    world.wait_state("queued", "QUEUED")  # so that it has come, before nothing comes any more
     kafka.kill()
     world.let_go("away")
     mediator.ask(verb="cancel", job_id="stops")

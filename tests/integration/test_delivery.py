@@ -113,6 +113,7 @@ def test_a_second_mediator_on_the_same_state_folder_is_refused(real_world):
     real_world.start()
     second = real_world.launch("--http", "off", "--group_id", "another")
     assert second.wait_dead() == 1
+    assert f"another mediator works with {real_world.state}" in second.said()
     assert "Traceback" not in second.said()
     real_world.lives.pop()
     real_world.ledger.send("still", "fake: sleep=0")

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from tests.support.evidence import boottime_ns
 from tests.support.small_disk import small_disk as a_small_disk
 from tests.support.waiting import wait_until
 from tests.support.world import World, topic_for
@@ -42,12 +43,15 @@ def test_with_little_room_nothing_new_begins_and_what_runs_goes_on(small_disk):
     ballast = fill(small_disk, 32 * MIB)
     wait_until(lambda: not mediator.ready(), "the service says that it is not ready")
     small_disk.ledger.send_many(["held-1", "held-2"], "fake: sleep=0 quiet=1")
+    small_disk.ledger.flush()
     small_disk.let_go("full")
     small_disk.wait_state("runs", "SUCCEEDED")
     assert "MiB are free" in mediator.page("/readyz")[1].decode()
     assert mediator.state_of("held-1") in ("", "QUEUED")
+    room_since_ns = boottime_ns()
     ballast.unlink()
     assert small_disk.must_be_clean().runs == 3
+    assert all(mark.at_ns > room_since_ns for name in ("held-1", "held-2") for mark in small_disk.marks(name))
 
 
 def test_jobs_that_end_while_there_is_no_room_at_all_are_told_truly_later(small_disk):

@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.support.failpoints import IN_RECOVERY, OFTEN, ONCE_A_BATCH, WHILE_STOPPING
+
 pytestmark = pytest.mark.system
-ONCE_A_BATCH = ["poll", "in_transaction", "after_db_commit", "after_offset_commit"]
-OFTEN = ["before_spawn", "after_spawn", "running", "exit_seen", "before_publish", "after_publish"]
 
 
 def die_at(world, failpoint, *flags):
@@ -32,9 +32,12 @@ def test_killed_at(real_world, failpoint):
     real_world.start()
     real_world.let_go("taken-back")
     assert real_world.must_be_clean().jobs == 9
+    (start,) = [mark for mark in real_world.marks("long") if mark.word == "start"]
+    never_begun = not (real_world.logs / "long" / "attempts" / "1" / "started.json").exists()  # counted, and no more
+    assert start.attempt == 1 or never_begun
 
 
-@pytest.mark.parametrize("failpoint", ["cancel_stored", "term_sent"])
+@pytest.mark.parametrize("failpoint", WHILE_STOPPING)
 def test_killed_while_it_stops_a_job(real_world, failpoint):
     first = real_world.start(failpoint=failpoint)
     real_world.ledger.send_many(["a", "b"], "fake: hang=1 term_s=0.5 fork=2")
@@ -55,7 +58,7 @@ def test_killed_while_it_takes_jobs_back(real_world, times):
     real_world.ledger.send_many(["a", "b"], "fake: until=taken-back fork=2")
     real_world.wait_running("a", "b")
     first.kill()
-    die_at(real_world, f"in_recovery:{times}")
+    die_at(real_world, f"{IN_RECOVERY}:{times}")
     real_world.start()
     real_world.let_go("taken-back")
     assert real_world.must_be_clean().runs == 2

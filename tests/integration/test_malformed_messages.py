@@ -10,12 +10,19 @@ def send_corpus(world):
             world.ledger.send(f"between-{number}", "fake: sleep=0")
 
 
+def refused(service):
+    """What was sent to be refused, and acknowledged."""
+    return [entry for entry in service.ledger.flush() if entry.expect == "refused"]
+
+
 def test_each_malformed_message_is_answered_and_the_next_good_job_runs(service):
+    before = len(refused(service))
     service.ledger.send_bytes(None, None, "refused", codes=["not_json"])  # Kafka's tombstone
     send_corpus(service)
     service.ledger.send("after-all", "fake: sleep=0")
     service.wait_state("after-all", "SUCCEEDED", within_s=60)
     service.must_be_clean()
+    assert len(refused(service)) - before == 1 + len(corpus())
 
 
 def test_odd_jobs_run_like_any_other(service):

@@ -7,25 +7,19 @@ import socket
 
 import pytest
 
-from tests.support.evidence import processes_of, read_marks
+from tests.support.evidence import processes_of
 from tests.support.waiting import wait_until
 
 
 def processes(service, job_id):
     """(shim, runner) of its live attempt, by what they themselves wrote."""
-    mark = next(mark for mark in reversed(read_marks(service.logs / "runs.txt"))
-                if mark.job_id == job_id and mark.word == "start")
+    mark = next(mark for mark in reversed(service.marks(job_id)) if mark.word == "start")
 
     def found():
         return next((process.pid for process in processes_of(service.folder) if process.nonce == mark.nonce
                      and process.pid != mark.pid and "shim" in process.command), None)
 
     return wait_until(found, "the shim is there"), mark.pid
-
-
-def ended(service, job_id, within_s=60.0):
-    service.wait_state(job_id, "SUCCEEDED", "FAILED", "CANCELLED", within_s=within_s)
-    return service.mediator.job(job_id)
 
 
 def begin(service, job_id, label, **fields):
@@ -44,7 +38,7 @@ def test_a_killed_runner_is_a_fault_of_its_own_and_is_retried_once(service):
     os.kill(runner, signal.SIGKILL)
     wait_dead(service, runner)
     service.let_go("runner-killed")
-    job = ended(service, "runner-9")
+    job = service.ended("runner-9")
     assert (job["state"], job["attempt"]) == ("SUCCEEDED", 2)
 
 
@@ -58,7 +52,7 @@ def test_a_killed_shim_takes_all_with_it_and_the_job_runs_again(service, both):
             os.kill(runner, signal.SIGKILL)
     wait_dead(service, runner)
     service.let_go(f"shim-killed-{both}")
-    job = ended(service, job_id)
+    job = service.ended(job_id)
     assert (job["state"], job["attempt"]) == ("SUCCEEDED", 2)
     assert "lost" in str(job["history"])
 
@@ -67,25 +61,25 @@ def test_a_stopped_runner_can_be_cancelled(service):
     _, runner = begin(service, "frozen", "hang=1")
     os.kill(runner, signal.SIGSTOP)
     service.mediator.ask(verb="cancel", job_id="frozen")
-    assert ended(service, "frozen")["state"] == "CANCELLED"
+    assert service.ended("frozen")["state"] == "CANCELLED"
 
 
 def test_a_flood_of_output_is_drained_and_bounded(service):
     service.ledger.send("flood", "fake: flood_mb=200")
-    assert ended(service, "flood")["state"] == "SUCCEEDED"
+    assert service.ended("flood")["state"] == "SUCCEEDED"
     kept = sum(path.stat().st_size for path in (service.logs / "flood" / "attempts" / "1" / "output").iterdir())
     assert kept <= (1 + 8 * 8) * 2**20 + 4096
 
 
 def test_two_hundred_detached_children_do_not_outlive_their_job(service):
     service.ledger.send("forks", "fake: fork=200")
-    assert ended(service, "forks")["state"] == "SUCCEEDED"
+    assert service.ended("forks")["state"] == "SUCCEEDED"
     wait_until(lambda: not processes_of(service.folder), "no process is left", 5.0)
 
 
 def test_out_of_memory_is_told_as_such_and_tried_once_more(service):
     service.ledger.send("leak", "fake: leak_mb=4000 limit_mb=200")
-    job = ended(service, "leak")
+    job = service.ended("leak")
     assert (job["state"], job["reason"], job["attempt"]) == ("FAILED", "out_of_memory", 2)
 
 
@@ -95,13 +89,13 @@ def test_a_taken_port_waits_until_it_is_free(service):
         listener.listen()
         service.ledger.send("port", f"fake: port={listener.getsockname()[1]}")
         service.wait_state("port", "RETRY_WAIT")
-    assert ended(service, "port")["state"] == "SUCCEEDED"
+    assert service.ended("port")["state"] == "SUCCEEDED"
 
 
 def test_a_hanging_job_holds_up_nobody_else(service):
-    begin(service, "hangs", "hang=1 spin=1")
+    begin(service, "hangs", "sleep=60 spin=1")
     service.ledger.send_many([f"beside-{number}" for number in range(5)], "fake: sleep=0.05")
     for number in range(5):
-        assert ended(service, f"beside-{number}")["state"] == "SUCCEEDED"
+        assert service.ended(f"beside-{number}")["state"] == "SUCCEEDED"
     service.mediator.ask(verb="cancel", job_id="hangs")
-    assert ended(service, "hangs")["state"] == "CANCELLED"
+    assert service.ended("hangs")["state"] == "CANCELLED"

@@ -1,12 +1,13 @@
 """How the service begins and ends: in order, in one clear line, and with no harm to what runs."""
 
 import json
+import os
 import signal
 import socket
 
 import pytest
 
-from tests.support.evidence import read_marks
+from tests.support.evidence import processes_of
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
@@ -41,7 +42,7 @@ def test_drain_waits_for_running_jobs_and_starts_no_more(real_world, number):
     wait_until(lambda: "waiting for 2 jobs" in mediator.said(), "it says what it waits for")
     real_world.let_go("asked")
     assert mediator.wait_dead() == 0
-    assert sorted(mark.job_id for mark in read_marks(real_world.logs / "runs.txt") if mark.word == "end") == ["a", "b"]
+    assert sorted(mark.job_id for mark in real_world.marks() if mark.word == "end") == ["a", "b"]
     real_world.start()
     assert real_world.must_be_clean().runs == 3
 
@@ -124,3 +125,23 @@ def test_an_embedded_broker_serves_a_mediator_and_ends_with_it(dev_world):
     dev_world.must_be_clean()
     assert mediator.leave() == 0
     wait_until(lambda: not (dev_world.state / "broker.json").exists(), "the broker is gone")
+
+
+def test_killed_with_all_shims_it_leaves_no_process_and_runs_each_job_again(real_world):
+    first = real_world.start()
+    real_world.ledger.send_many(["a", "b"], "fake: until=taken-back fork=2")
+    real_world.wait_running("a", "b")
+    real_world.wait_state("a", "RUNNING")
+    real_world.wait_state("b", "RUNNING")
+    runners = {mark.pid: mark.nonce for mark in real_world.marks()}
+    first.kill()
+    for process in processes_of(real_world.folder):
+        if "shim" in process.command:
+            os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: not runners.keys() & {process.pid for process in processes_of(real_world.folder)},
+               "the runners have gone with their shims")
+    real_world.start()
+    assert not set(runners.values()) & {process.nonce for process in processes_of(real_world.folder)}
+    real_world.let_go("taken-back")
+    assert real_world.must_be_clean().runs == 4
+    assert {(real_world.ended(name)["state"], real_world.ended(name)["attempt"]) for name in "ab"} == {("SUCCEEDED", 2)}

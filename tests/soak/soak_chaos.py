@@ -1,5 +1,6 @@
-"""Everything at once, at random, for SOAK_MINUTES (15): deaths of every process, a broker that dies and freezes, bad
-messages, cancels, rewinds. At the end nothing is lost, doubled, or left behind. SOAK_SEED repeats a run."""
+"""Everything at once, at random, for SOAK_MINUTES (15), and until each has come once: deaths of every process, a broker
+that dies and freezes, bad messages, cancels. At the end nothing is lost, doubled, or left behind. SOAK_SEED repeats a
+run."""
 
 import contextlib
 import json
@@ -11,14 +12,13 @@ import time
 import pytest
 
 from tests.support.evidence import processes_of, read_marks
+from tests.support.failpoints import OF_A_MEDIATOR
 from tests.support.malformed import corpus
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(7200)
 MINUTES = float(os.environ.get("SOAK_MINUTES", "15"))
 SEED = int(os.environ.get("SOAK_SEED", str(time.time_ns() % 10**6)))
-FAILPOINTS = ["poll", "in_transaction", "after_db_commit", "after_offset_commit", "before_spawn", "after_spawn",
-              "running", "cancel_stored", "term_sent", "exit_seen", "before_publish", "after_publish", "in_recovery"]
 LABELS = ["sleep=0", "sleep=0.5 steps=5", "exit=70", "exit=65", "exit=70 fail_attempts=1", "signal=11", "fork=5",
           "exit=69 fail_attempts=2", "flood_mb=20", "ignore_term=1 sleep=1", "sleep=1 spin=1", "exit=76"]
 VICTIM = "victim"  # runs for a while, so that what is done to it is done while it runs
@@ -29,13 +29,16 @@ class Chaos:
         self.world, self.kafka, self.random = world, kafka, random.Random(seed)
         self.sent = 0
         self.bad = corpus()
+        self.actions = {
+            self.send_some: 30, self.send_bad: 5, self.cancel_one: 8, self.hurt_a_runner: 4, self.hurt_a_shim: 4,
+            self.kill_the_mediator: 3, self.die_at_a_failpoint: 3, self.leave_and_return: 2, self.kill_the_broker: 1,
+            self.freeze_the_broker: 1}
+        self.undone = set(self.actions)
 
     def act(self):
-        actions = {self.send_some: 30, self.send_bad: 5, self.cancel_one: 8, self.hurt_a_runner: 4, self.hurt_a_shim: 4,
-                   self.kill_the_mediator: 3, self.die_at_a_failpoint: 3, self.leave_and_return: 2,
-                   self.kill_the_broker: 1, self.freeze_the_broker: 1}
-        (action,) = self.random.choices(list(actions), list(actions.values()))
+        (action,) = self.random.choices(list(self.actions), list(self.actions.values()))
         action()
+        self.undone.discard(action)
 
     def next_id(self, kind="job"):
         self.sent += 1
@@ -89,7 +92,7 @@ class Chaos:
 
     def die_at_a_failpoint(self):
         self.world.mediator.kill()
-        self.world.launch(failpoint=f"{self.random.choice(FAILPOINTS)}:{self.random.randint(1, 5)}")
+        self.world.launch(failpoint=f"{self.random.choice(OF_A_MEDIATOR)}:{self.random.randint(1, 5)}")
 
     def leave_and_return(self):
         if self.world.mediator.alive():
@@ -112,7 +115,7 @@ def test_chaos(fragile):
     chaos = Chaos(world, kafka, SEED)
     world.start()
     until_s = time.monotonic() + 60 * MINUTES
-    while time.monotonic() < until_s:
+    while time.monotonic() < until_s or chaos.undone:
         chaos.act()
         if not world.mediator.alive():  # it met its failpoint
             assert world.mediator.process.returncode == -signal.SIGKILL, f"seed {SEED}: {world.mediator.said()}"

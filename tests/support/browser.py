@@ -1,16 +1,15 @@
 """Debian's Chromium without a screen, driven by Playwright; what a page did wrong is collected while it is open."""
 
 import io
-import os
 import shutil
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import numpy as np
-import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from tests.support.missing import missing
 from tests.support.waiting import wait_until
 
 # WebGL2 in software, also as root and without an X server.
@@ -24,8 +23,8 @@ HAS_WEBGL2 = "() => !!document.createElement('canvas').getContext('webgl2')"
 def chromium_path() -> str:
     found = shutil.which("chromium")
     if found is None:
-        (pytest.fail if "CI" in os.environ else pytest.skip)("chromium is not installed (apt-get install chromium)")
-    return str(found)
+        missing("chromium is not installed (apt-get install chromium)")
+    return found
 
 
 @dataclass

@@ -20,6 +20,7 @@ import pytest
 
 from kafka_utils import dev_broker as embedded
 from kafka_utils import node
+from tests.support.missing import missing
 
 CLONE = Path(__file__).resolve().parents[2]
 LIBS = CLONE / ".kafka" / "libs"
@@ -35,18 +36,12 @@ def unique(name: str) -> str:
 def need_kafka() -> None:
     """Skips at home, fails in CI, where Apache Kafka cannot run."""
     if shutil.which("java") is None:
-        _missing("Apache Kafka needs Java 17 (Debian: apt-get install openjdk-17-jre-headless)")
+        missing("Apache Kafka needs Java 17 (Debian: apt-get install openjdk-17-jre-headless)")
     if not any(LIBS.glob("kafka_*.jar")):
         made = subprocess.run(["make", "kafka"], cwd=CLONE, capture_output=True, text=True, check=False) \
             if shutil.which("mvn") else None
         if made is None or made.returncode:
-            _missing(f"the jars of Apache Kafka are not there: {made.stderr if made else 'make kafka needs Maven'}")
-
-
-def _missing(why: str) -> None:
-    if "CI" in os.environ:
-        pytest.fail(why)
-    pytest.skip(why)
+            missing(f"the jars of Apache Kafka are not there: {made.stderr if made else 'make kafka needs Maven'}")
 
 
 class KafkaNode:

@@ -7,22 +7,28 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.support.missing import missing
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, size_mib: int) -> Iterator[Path]:
-    folder.mkdir()
+def small_disk(folder: Path, size_mib: float) -> Iterator[Path]:
+    folder.mkdir(exist_ok=True)
     mount = shutil.which("mount")
-    command = [str(mount), "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(folder)]
+    command = [str(mount), "-t", "tmpfs", "-o", _size(size_mib), "tmpfs", str(folder)]
     if mount is None or subprocess.run(command, check=False, capture_output=True).returncode:
-        if "CI" in os.environ:
-            pytest.fail("no tmpfs can be mounted; run the tests as root")
-        pytest.skip("no tmpfs can be mounted (needs root)")
+        missing("no tmpfs can be mounted (needs root)")
     try:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def enlarge(folder: Path, size_mib: float) -> None:
+    subprocess.run(["mount", "-o", f"remount,{_size(size_mib)}", str(folder)], check=True)
+
+
+def _size(mib: float) -> str:
+    return f"size={mib * 1024:.0f}k"
 
 
 def fill(path: Path) -> None:

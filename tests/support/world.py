@@ -21,7 +21,7 @@ from typing import Any
 
 from kafka_utils.node import free_port
 from tests.support.checker import TERMINAL, Report, check
-from tests.support.evidence import Evidence, boottime_ns, dump, processes_of, read_marks
+from tests.support.evidence import Evidence, Mark, boottime_ns, dump, processes_of, read_marks
 from tests.support.ledger import Ledger
 from tests.support.malformed import prepare_folder
 from tests.support.waiting import wait_until
@@ -188,6 +188,11 @@ class World:
             raise AssertionError(f"{error}; is {self.mediator.state_of(job_id)}\n"
                                  f"{self.mediator.said()[-6000:]}") from error
 
+    def ended(self, job_id: str, within_s: float = 60.0) -> dict[str, Any]:
+        """The job, once it has reached its end."""
+        self.wait_state(job_id, *TERMINAL, within_s=within_s)
+        return self.mediator.job(job_id)
+
     def wait_running(self, *job_ids: str, within_s: float = 30.0) -> None:
         """By the word of the runners themselves."""
         self._wait_marked("start", job_ids, within_s)
@@ -197,8 +202,7 @@ class World:
         self._wait_marked("end", job_ids, within_s)
 
     def _wait_marked(self, word: str, job_ids: tuple[str, ...], within_s: float) -> None:
-        runs = self.logs / "runs.txt"
-        wait_until(lambda: set(job_ids) <= {mark.job_id for mark in read_marks(runs) if mark.word == word},
+        wait_until(lambda: set(job_ids) <= {mark.job_id for mark in self.marks() if mark.word == word},
                    f"runners of {', '.join(job_ids[:5])}: {word}", within_s)
 
     def let_go(self, word: str) -> None:
@@ -207,12 +211,18 @@ class World:
 
     # --- what it left behind
 
+    def marks(self, job_id: str = "") -> list[Mark]:
+        """What the runners wrote themselves; of all jobs, or of one."""
+        return [mark for mark in read_marks(self.logs / "runs.txt") if job_id in ("", mark.job_id)]
+
     def evidence(self) -> Evidence:
         return Evidence(dump(self.broker, f"{self.topic}.events"), dump(self.broker, f"{self.topic}.dead-letters"),
-                        read_marks(self.logs / "runs.txt"), processes_of(self.folder), boottime_ns())
+                        self.marks(), processes_of(self.folder), boottime_ns())
 
     def verdict(self, finished: bool = True) -> Report:
-        return check(self.ledger.flush(), self.evidence(), finished)
+        entries = self.ledger.flush()
+        assert not self.ledger.failures, f"the test could not send all that it wanted to: {self.ledger.failures[:5]}"
+        return check(entries, self.evidence(), finished)
 
     def expected(self) -> int:
         """So many jobs are owed an end."""
@@ -224,10 +234,11 @@ class World:
             self.wait_ended(self.expected(), within_s)
             with contextlib.suppress(AssertionError):
                 wait_until(lambda: not processes_of(self.folder), "no process is left", 5.5)
-        reports: list[Report] = []
+        reports = [self.verdict(finished)]
 
         def answered() -> bool:
-            reports.append(self.verdict(finished))
+            if reports[-1].count("lost"):
+                reports.append(self.verdict(finished))
             return not reports[-1].count("lost")
 
         with contextlib.suppress(AssertionError):  # what is no job has no state to wait for

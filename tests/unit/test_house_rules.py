@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import failpoints
+
 ALLOWED = {
     "common": set(),
     "kafka_utils": {"common"},
@@ -84,6 +86,12 @@ def test_imports_stand_at_the_top_and_package_files_are_empty(path):
     inner = [node.lineno for function in ast.walk(tree) if isinstance(function, ast.FunctionDef)
              for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)]
     assert not inner, f"imports inside functions at lines {inner}"
+
+
+def test_every_failpoint_of_the_program_is_one_that_a_test_dies_at():
+    calls = [node for path in sources() for node in ast.walk(ast.parse(path.read_text()))
+             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "failpoint"]
+    assert sorted(call.args[0].value for call in calls) == sorted(failpoints.ALL)
 
 
 def test_scripts_are_thin_and_executable():

@@ -1,8 +1,6 @@
 """From a COLMAP model and photos to a scene, from end to end, and through kills and a full disk."""
 
 import json
-import shutil
-import subprocess
 
 import numpy as np
 import pycolmap
@@ -18,6 +16,7 @@ from adaptive_nerf.data.prepare import PrepareSettings, prepare_scene
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.geometry.frames import FrameName, local_frame
 from adaptive_nerf.geometry.rays import camera_rays
+from tests.support.small_disk import enlarge, small_disk
 from tests.unit.data.colmap_factory import LENSES, PLACE, plain_colour
 
 FROM_PLACE = local_frame(PLACE)
@@ -247,24 +246,18 @@ def test_bad_input_leaves_nothing_at_all(make_flight, prepare, tmp_path):
 @pytest.fixture
 def tiny_disk(tmp_path):
     """A file system of its own with room for a few files. Yields its folder and a function that makes it larger."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or subprocess.run([mount, "-t", "tmpfs", "-o", "size=40k", "tmpfs", folder],
-                                       capture_output=True, check=False).returncode:
-        pytest.skip("a small file system can only be mounted by root")
-    yield folder, lambda: subprocess.run([mount, "-o", "remount,size=4m", folder], check=True)
-    subprocess.run(["umount", folder], check=True)
+    with small_disk(tmp_path / "disk", 40 / 1024) as folder:
+        yield folder, lambda: enlarge(folder, 4)
 
 
 def test_a_full_disk_is_one_line_and_no_scene_and_goes_on_with_more_room(make_flight, prepare, tiny_disk, digest):
-    flight, (folder, enlarge) = make_flight(lens="OPENCV"), tiny_disk
+    flight, (folder, make_room) = make_flight(lens="OPENCV"), tiny_disk
     expected = digest(prepare(flight, "whole")[1])
     settings = PrepareSettings(flight.root, folder / "scene", 0.5, FrameSettings(ecef_to_enu=True))
     with pytest.raises(DiskFull, match="no space left on the disk"):
         prepare_scene(settings)
     assert not (folder / "scene").exists()
-    enlarge()
+    make_room()
     prepare_scene(settings)
     assert digest(folder / "scene") == expected
 

@@ -10,6 +10,7 @@ import pytest
 
 from adaptive_nerf.jobs.executors import Handle
 from tests.support.attempts import Attempts
+from tests.support.failpoints import RIGHT_AFTER_THE_SPAWN, RIGHT_BEFORE_THE_SPAWN
 
 SLEEP = "import time; time.sleep(600)"
 MEDIATOR = """
@@ -41,7 +42,7 @@ def play_mediator(order, clone: Path, failpoint: str) -> None:
 def test_a_mediator_killed_right_after_the_spawn_leaves_an_attempt_that_is_found_and_ends(attempts, clone, tmp_path):
     seen = tmp_path / "seen"
     order = attempts.order(f"import os\nwhile not os.path.exists({str(seen)!r}): pass\nraise SystemExit(65)")
-    play_mediator(order, clone, "spawned")
+    play_mediator(order, clone, RIGHT_AFTER_THE_SPAWN)
     handle = attempts.executor.find(order.folder, order.nonce)
     assert isinstance(handle, Handle)
     seen.touch()
@@ -51,6 +52,6 @@ def test_a_mediator_killed_right_after_the_spawn_leaves_an_attempt_that_is_found
 
 def test_a_mediator_killed_right_before_the_spawn_leaves_nothing(attempts, clone):
     order = attempts.order(SLEEP)
-    play_mediator(order, clone, "spawn")
+    play_mediator(order, clone, RIGHT_BEFORE_THE_SPAWN)
     assert attempts.executor.find(order.folder, order.nonce) is None
     attempts.handles.append(attempts.executor.start(order))  # and the folder can be used

@@ -39,12 +39,6 @@ def java(tmp_path, monkeypatch):
     return write
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_no_java_is_one_line_with_the_remedy(tmp_path, libs, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadUsage, match="needs Java 17 or newer, and there is none; on Debian: apt-get install openjdk"):
@@ -76,13 +70,13 @@ def test_a_taken_port_is_named(tmp_path, libs, java):
 def test_a_node_that_ends_at_once_says_why(tmp_path, libs, java):
     java("17.0.1")
     with pytest.raises(Failure, match=r"ended before it answered: .*ERROR Port already bound"):
-        node.start(node.Node(tmp_path / "node", libs, free_port()))
+        node.start(node.Node(tmp_path / "node", libs, node.free_port()))
 
 
 def test_the_controller_keeps_its_port_when_the_node_gets_another(tmp_path, libs, java):
     java("17.0.1")
     found = []
-    for port in (free_port(), free_port()):
+    for port in (node.free_port(), node.free_port()):
         with pytest.raises(Failure):
             node.start(node.Node(tmp_path / "node", libs, port))
         text = (tmp_path / "node" / "server.properties").read_text()
