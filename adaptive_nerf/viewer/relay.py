@@ -34,8 +34,8 @@ class Relay:
                                              timeout=aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE_S))
 
     async def close(self) -> None:
-        goodbye = {"code": aiohttp.WSCloseCode.GOING_AWAY, "message": b"the page's server ends"}
-        await asyncio.gather(*(browser.close(**goodbye) for browser in self.browsers))
+        for browser in list(self.browsers):
+            await browser.close(code=aiohttp.WSCloseCode.GOING_AWAY, message=b"the page's server ends")
         await self._client.close()
 
     async def file(self, path: str) -> tuple[bytes, str] | None:
