@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,18 @@ def open_scene(root: Path) -> Scene:
     scene = Scene(root, frame, tuple(photos), flights, tuple(warnings))
     _require_distinct_ids(scene)
     return scene
+
+
+def with_new_flights(scene: Scene) -> Scene:
+    """With the later flights that were added since it was read."""
+    warnings, flights = list(scene.warnings), dict(scene.flights)
+    for tag, folder, names in find_flights(scene.root, warnings):
+        if tag not in flights:
+            flights[tag] = _read_folder(folder, tag, names, warnings)
+            _tell_nameless(folder / MANIFEST, flights[tag], names, warnings)
+    found = replace(scene, flights=flights, warnings=tuple(dict.fromkeys(warnings)))
+    _require_distinct_ids(found)
+    return found
 
 
 def _read_splits(root: Path, names: dict[int, str], warnings: list[str]) -> list[Photo]:

@@ -20,7 +20,7 @@ from adaptive_nerf.common.run_progress import write_private
 KEY_FILE, KEY = "viewer_key", re.compile(r"[A-Za-z0-9_-]{43}")
 HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 KEY_IN_TEXT = re.compile(r"token=([A-Za-z0-9_-]{43})(?![A-Za-z0-9_-])")
-LONGEST_TEXT = 4096
+LONGEST_TEXT, MOST_FIELDS = 4096, 50
 NAMES_VARIABLE = "ADAPTIVE_NERF_VIEWER_NAMES"
 LOOPBACK_NAMES = ("localhost", "ip6-localhost")
 ELSEWHERE = {"websocket", "playbackpath"}  # with these, viser's page talks to servers of others
@@ -58,7 +58,10 @@ def key_in(text: str) -> str:
 
 def query_for_the_page(query: str) -> str:
     """Of an address, what the page may know: its views, not the key, nor what leads it elsewhere."""
-    pairs = parse_qsl(query[:LONGEST_TEXT], keep_blank_values=True, max_num_fields=50)
+    try:
+        pairs = parse_qsl(query[:LONGEST_TEXT], keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:  # more than our page ever has
+        return ""
     return urlencode([(name, value) for name, value in pairs if name.lower() not in {"token", *ELSEWHERE}], safe=",")
 
 

@@ -21,6 +21,8 @@ def adaptation_html(now: AdaptationStatus, me: str) -> str:
         lines.append(f"Agreement with the new photos: <b>{psnr_db:.1f} dB</b> (20 is rough, 30 is close)")
     if now.error:
         lines.append(f"{dot(Light.BAD)} {safe(now.error, 400)}")
+    if now.kept:
+        lines.append(f"{dot(Light.GOOD)} What was kept lies in {safe(now.kept, 200)}")
     if now.saved:
         lines.append(f"{dot(Light.GOOD)} Saved in {safe(now.saved, 200)}")
     return block("<br>".join(lines))

@@ -73,6 +73,10 @@ class Backend(Protocol):
         """Frame, photos with cameras, names, splits and pixels on demand, later flights."""
         ...
 
+    def look_for_flights(self) -> None:
+        """Later flights that were added since are in `scene` from now on; reading one takes seconds."""
+        ...
+
     def points(self) -> PointsNow:
         """Subscribers are told when they have been read."""
         ...
@@ -102,8 +106,13 @@ class Backend(Protocol):
 
     def can_undo(self) -> bool: ...
 
+    def write_kept(self) -> Path:
+        """What was kept, as a checkpoint of this job, lest it go with the process; it does not become the newest one
+        before `save`, for it may be undone. Takes seconds."""
+        ...
+
     def save(self) -> Path:
-        """Write the model that is shown now as a checkpoint of this job; takes seconds."""
+        """Write the model that is shown now as the newest checkpoint of this job; takes seconds."""
         ...
 
 
@@ -151,3 +160,4 @@ class AdaptationStatus:
     can_undo: bool = False
     error: str = ""  # of the last action; foreign text
     saved: str = ""  # where the last checkpoint was written, inside the job's folder
+    kept: str = ""  # where what was kept last lies, inside the job's folder

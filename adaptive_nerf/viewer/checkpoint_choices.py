@@ -32,7 +32,7 @@ def checkpoints_beside(folder: Path, job: Path) -> dict[str, Path]:
     its training; of each the newest first."""
     own, training = CheckpointStore.of_job(job), CheckpointStore(folder.parent)
     found = _of_store(own, "saved here") | made_from(training, job.parent, {own.folder.resolve()})
-    for name, path in _of_store(training, "", training.pointed("best")).items():
+    for name, path in _of_store(training, "", _best_of(training)).items():
         found.setdefault(name, path)
     return {name: path for name, path in found.items() if path.resolve() != folder.resolve()}
 
@@ -43,6 +43,14 @@ def _of_store(store: CheckpointStore, kind: str, best: Path | None = None) -> di
         notes = ", ".join(note for note in (kind, "best" if path == best else "") if note)
         found[f"Checkpoint of step {step}" + (f" ({notes})" if notes else "")] = path
     return found
+
+
+def _best_of(training: CheckpointStore) -> Path | None:
+    """None also where its pointer is damaged: its checkpoints are offered all the same."""
+    try:
+        return training.pointed("best")
+    except (BadData, OSError):
+        return None
 
 
 def made_from(training: CheckpointStore, logs: Path, but: set[Path]) -> dict[str, Path]:

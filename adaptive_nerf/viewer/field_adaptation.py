@@ -20,7 +20,8 @@ STILL_LEARNING_S = 1.5  # after a step: the next one is under way
 
 
 class FieldAdaptation:
-    """`show(model or None)`: what people see from now on; None is the model from before."""
+    """`show`: the model has changed, and those who look want to see it. `settle(keep)`: it ends, kept or not.
+    `looked_s`: seconds that were spent on pictures since it was shown last."""
 
     def __init__(self, run: Run[View], scene: Scene, base: Model, flight: str, show: Callable[[], None],
                  settle: Callable[[bool], None], looked_s: Callable[[], float]):

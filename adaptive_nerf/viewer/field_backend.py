@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from adaptive_nerf.common.errors import AdaptiveNerfError, BadData, BadInput
+from adaptive_nerf.common.errors import AdaptiveNerfError, BadData, BadInput, Failure
+from adaptive_nerf.common.memory import ran_out_of_memory
 from adaptive_nerf.common.run_progress import Run
 from adaptive_nerf.data.masks import open_partition
-from adaptive_nerf.data.scene import Scene
+from adaptive_nerf.data.scene import Scene, with_new_flights
 from adaptive_nerf.jobs.spec import View
 from adaptive_nerf.models.city import City
 from adaptive_nerf.models.mixture import Mixture
@@ -21,7 +22,7 @@ from adaptive_nerf.viewer.backend import ModelNow, PointsNow, SoloRenderer
 from adaptive_nerf.viewer.checkpoint_choices import checkpoints_beside
 from adaptive_nerf.viewer.considerate import Considerate
 from adaptive_nerf.viewer.field_adaptation import FieldAdaptation
-from adaptive_nerf.viewer.field_models import Shown, boxes_of, newest, save_shown, shown, solo
+from adaptive_nerf.viewer.field_models import Shown, boxes_of, newest, point_at, shown, solo, write_shown
 from adaptive_nerf.viewer.interlaced import Interlaced
 from adaptive_nerf.viewer.status_words import ModelState
 from adaptive_nerf.viewer.survey_points import model_folders, survey_points
@@ -47,10 +48,12 @@ class FieldBackend:
         self._subscribers: list[Callable[[], None]] = []
         self._base: Shown | None = None
         self._kept: list[Shown] = []  # what undo goes back to
+        self._begins = False  # an adaptation: its photos are being read, for the base of that moment
         self._live: FieldAdaptation | None = None
         self._looked_s = 0.0  # spent on pictures since a learning model was shown last
         self._newer = ""  # a checkpoint of the job that is followed, left alone
         self._saved = ""  # the version that was saved last
+        self._written: tuple[Shown, Path] | None = None  # what was kept last, and where it lies
         self._now = self._beginning()
         self._states: tuple[float, dict[str, Path]] = (-STATES_FRESH_S, {})
         self._others: dict[str, SoloRenderer] = {}  # the one that was compared with last
@@ -78,6 +81,15 @@ class FieldBackend:
             return f"none will come, for checkpoint_path {path} lies outside of what this service may read"
         return f"waiting for a checkpoint of {path}"
 
+    def look_for_flights(self) -> None:
+        try:
+            self.scene = with_new_flights(self.scene)
+        except (BadData, OSError) as error:
+            self._run.progress.warn(f"a later flight cannot be read: {error}")
+            return
+        for warning in self.scene.warnings:
+            self._run.progress.warn(warning)
+
     def points(self) -> PointsNow:
         return self._points
 
@@ -85,11 +97,13 @@ class FieldBackend:
         now = PointsNow(words="the COLMAP model that the scene was prepared from is not beside it")
         for folder in model_folders(self.scene.root, Path(self._run.spec.data_path), self._run.roots):
             try:
-                points = survey_points(self.scene, folder)
+                points = survey_points(self.scene, folder, self._closed.is_set)
                 now = PointsNow(points) if points else PointsNow(words=f"{folder.parent.name}/model is of other photos")
-            except BadData as error:
+            except LOAD_ERRORS as error:
+                if self._closed.is_set():
+                    return
                 self._run.progress.warn(f"the points of the survey are not shown: {error}")
-                now = PointsNow(words=f"{folder.parent.name}/model cannot be read")
+                now = PointsNow(words=_words_of(error))
             if now.points is not None:
                 break
         self._points = now
@@ -101,7 +115,7 @@ class FieldBackend:
 
     def _why_no_newer(self) -> str:
         """Where it follows a job and leaves newer checkpoints alone: they would throw away what people learned here."""
-        if not self._run.spec.follow or not (self._kept or (self._live is not None and self._newer)):
+        if not self._run.spec.follow or not (self._kept or (self._learns_here() and self._newer)):
             return ""
         newer, job = f"{self._newer} is there. " if self._newer else "", self._run.spec.checkpoint_path
         if self._kept:
@@ -141,28 +155,37 @@ class FieldBackend:
                 return
 
     def _is_busy(self) -> bool:
-        """What people are learning here is not thrown away for a newer checkpoint."""
         with self._lock:
-            return self._live is not None or bool(self._kept)
+            return self._learns_here()
+
+    def _learns_here(self) -> bool:
+        """What people are learning here, or are about to, is not thrown away for a newer checkpoint."""
+        return self._begins or self._live is not None or bool(self._kept)
 
     def _open(self, folder: Path) -> bool:
+        former = self.model()
         self._become(new_picture=False, state=ModelState.LOADING, words=folder.name)
         try:
             base = shown(self._run, self.scene, folder)
         except LOAD_ERRORS as error:
             if self._run.spec.follow and not folder.exists():  # its job has thrown it away meanwhile
-                return False
+                return self._leave_as(former)
             log.error("the model could not be opened: %s", error)
-            self._become(new_picture=False, state=ModelState.FAILED, words=str(error) or type(error).__name__)
+            self._become(new_picture=False, state=ModelState.FAILED, words=_words_of(error))
             return True
-        if self._is_busy():
-            return False
         with self._lock:
-            self._base = base
+            busy = self._learns_here()
+            self._base = self._base if busy else base
+        if busy:
+            return self._leave_as(former)
         log.info("showing %s", base.version)
         self._show(base.renderer, base.version, state=ModelState.READY, words=base.version,
                    expert_boxes=boxes_of(base.checkpoint))
         return True
+
+    def _leave_as(self, former: ModelNow) -> bool:
+        self._become(new_picture=False, state=former.state, words=former.words)
+        return False
 
     def states(self) -> list[str]:
         before = [BEFORE] if self._is_busy() else []
@@ -187,23 +210,38 @@ class FieldBackend:
             folder = self._checkpoints().get(state)
             if folder is None:
                 raise BadInput(f"{state} is gone; choose another one")
-            other = self._for_people(shown(self._run, self.scene, folder).renderer)
+            other = self._for_people(self._opened(folder).renderer)
             with self._lock:
                 self._others = {state: other}
         return other
+
+    def _opened(self, folder: Path) -> Shown:
+        try:
+            return shown(self._run, self.scene, folder)
+        except AdaptiveNerfError:
+            raise
+        except LOAD_ERRORS as error:
+            raise Failure(_words_of(error)) from error
 
     def _is_learning(self) -> bool:
         live = self._live
         return live is not None and live.is_learning()
 
     def begin_adaptation(self, flight: str) -> FieldAdaptation:
-        base = self._require_base()
         if flight not in self.scene.flights:
             raise BadInput(f"there is no later flight {flight}; update_dataset.py adds one")
-        live = FieldAdaptation(self._run, self.scene, base.whole(self._run, self.scene), flight, self._show_live,
-                               self._settle, lambda: self._looked_s)
         with self._lock:
-            self._live = live
+            if self._base is None:
+                raise NoModel
+            base, self._begins, self._live = self._base, True, None
+        try:
+            live = FieldAdaptation(self._run, self.scene, base.whole(self._run, self.scene), flight, self._show_live,
+                                   self._settle, lambda: self._looked_s)
+            with self._lock:
+                self._live = live
+        finally:
+            with self._lock:
+                self._begins = False
         return live
 
     def _require_base(self) -> Shown:
@@ -250,6 +288,7 @@ class FieldBackend:
     def undo(self) -> None:
         with self._lock:
             base = self._base = self._kept.pop() if self._kept else self._base
+            self._live = self._written = None  # also of a flight that was begun, and of which nothing was learned
         if base is not None:
             self._show(base.renderer, base.version)
 
@@ -257,11 +296,20 @@ class FieldBackend:
         with self._lock:
             return bool(self._kept)
 
+    def write_kept(self) -> Path:
+        base = self._require_base()
+        place = write_shown(self._run, self.scene, base)
+        with self._lock:
+            self._written = base, place
+        return place.relative_to(self._run.out)
+
     def save(self) -> Path:
-        what = self._as_it_stands()
-        saved = save_shown(self._run, self.scene, what)
+        what, written = self._as_it_stands(), self._written
+        is_there = written is not None and written[0] is what
+        place = written[1] if written is not None and is_there else write_shown(self._run, self.scene, what)
+        point_at(self._run, place)
         self._saved = what.version
-        return saved.relative_to(self._run.out)
+        return place.relative_to(self._run.out)
 
     def has_unsaved(self) -> bool:
         """Whether something was learned that no checkpoint holds."""
@@ -281,6 +329,10 @@ class FieldBackend:
         self._closed.set()
         for thread in self._threads:
             thread.join()
+
+
+def _words_of(error: BaseException) -> str:
+    return "memory ran out" if ran_out_of_memory(error) else str(error) or type(error).__name__
 
 
 def _version(base: Shown, live: FieldAdaptation) -> str:

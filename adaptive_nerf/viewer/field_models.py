@@ -87,8 +87,8 @@ def _whole(run: Run[View], scene: Scene, folder: Path) -> Model:
     return base_of(replace(run, spec=here), scene)[1]  # type: ignore[arg-type]
 
 
-def save_shown(run: Run[View], scene: Scene, what: Shown) -> Path:
-    """As this job's newest checkpoint; experts that learned nothing are links to the base's files."""
+def write_shown(run: Run[View], scene: Scene, what: Shown) -> Path:
+    """As a checkpoint of this job; experts that learned nothing are links to the base's files."""
     model, store = what.whole(run, scene), CheckpointStore.of_job(run.out)
     step = model.step
     while store.place(step).exists():  # another way that was tried before
@@ -97,9 +97,13 @@ def save_shown(run: Run[View], scene: Scene, what: Shown) -> Path:
     kind = "adapt" if what.touched else base.manifest.kind
     unchanged = [expert for expert in model.field.experts if expert not in what.touched]
     save(place, replace(model, step=step), kind, base=base, unchanged=unchanged)
-    for name in POINTERS:
-        store.point(name, place)
     return place
+
+
+def point_at(run: Run[View], place: Path) -> None:
+    """From now on it is what other jobs get of this one."""
+    for name in POINTERS:
+        CheckpointStore.of_job(run.out).point(name, place)
 
 
 def boxes_of(checkpoint: Checkpoint) -> tuple[Box, ...]:

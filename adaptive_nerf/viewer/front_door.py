@@ -155,7 +155,10 @@ class FrontDoor:
         return response
 
     async def _enter(self, request: web.Request) -> web.Response:
-        form = await request.post()
+        try:
+            form = await request.post()
+        except (ValueError, LookupError) as error:  # no boundary, or letters that nobody knows
+            raise web.HTTPBadRequest from error
         return self._open_with(str(form.get(door_pages.FORM_FIELD, "")), query_for_the_page(request.query_string))
 
     def _open_with(self, given: str, query: str) -> web.Response:

@@ -6,6 +6,7 @@ its words are foreign, so whoever shows them escapes them.
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import json
 import os
@@ -22,6 +23,7 @@ VARIABLE = "ADAPTIVE_NERF_HTTP"
 EVERY_S, PATIENCE_S, WANTED_S = 2.0, 3.0, 10.0
 MOST_JOBS, MOST_BYTES = 100, 1 << 20
 NO_ADDRESS = "this page was not started by a mediator, so it knows of no other jobs"
+NO_MEDIATOR = "what answers there is no mediator"
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,15 @@ def ask(url: str) -> tuple[tuple[Mapping[str, Any], ...] | None, str]:
         return None, f"the mediator answers {error.code}"
     except (OSError, ValueError):
         return None, "the mediator does not answer; jobs go on without it, and it is asked again"
+    except http.client.HTTPException:
+        return None, NO_MEDIATOR
     if len(content) > MOST_BYTES:
         return None, "the mediator's answer is too long"
     try:
         jobs = json.loads(content)["jobs"]
         return tuple(job for job in jobs if isinstance(job, dict))[-MOST_JOBS:], ""
     except (ValueError, KeyError, TypeError, RecursionError):
-        return None, "what answers there is no mediator"
+        return None, NO_MEDIATOR
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from typing import Any
 
+from adaptive_nerf.geometry.frames import SceneFrame
 from adaptive_nerf.viewer.measurements import LONGEST_NAME, MOST_KEPT, Enu, Measurement, Measurements
 from adaptive_nerf.viewer.plain_words import one_line
 
 FORMAT_VERSION = 1
+KEEPING = "adaptive-nerf-measurements-"
 LONGEST_TEXT = 1 << 18
 FARTHEST_M = 1e7
 MOST_MADE = 10**6
+
+
+def key_of(job_id: str, frame: SceneFrame) -> str:
+    """What the browser keeps them under. A job of the same name on another server, behind the same address, has its own
+    scene as a rule: its points are none of this one's."""
+    scene = repr((frame.origin_drb_m, frame.metres_per_unit, frame.enu_reference))
+    return f"{KEEPING}{job_id}-{hashlib.sha256(scene.encode()).hexdigest()[:12]}"
 
 
 def as_text(measurements: Measurements) -> str:

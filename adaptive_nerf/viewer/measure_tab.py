@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from enum import StrEnum
 
 import numpy as np
@@ -12,6 +13,7 @@ from adaptive_nerf.geometry.frames import FrameName, SceneFrame
 from adaptive_nerf.rendering.types import Quality
 from adaptive_nerf.viewer import kept_measurements
 from adaptive_nerf.viewer.measurements import (
+    MOST_KEPT,
     Enu,
     Measurement,
     Measurements,
@@ -25,9 +27,9 @@ from adaptive_nerf.viewer.plain_words import escaped, length
 from adaptive_nerf.viewer.screen import Screen
 
 COLOUR = (255, 214, 10)
-KEEPING = "adaptive-nerf-measurements-"
 PATIENCE_S = 3.0
 PIN_UNITS, POST_UNITS = 2.5, 1.2  # high enough to stand out of a rough surface
+FIRST = "/measured/first"  # of a distance that is not whole yet
 GO_ON = "Click the next one, or press *Off*."
 
 
@@ -38,11 +40,14 @@ class Tool(StrEnum):
 
 
 class MeasureTab:
-    """Everything is in ENU metres until it is drawn or told. `job_id` names what the browser keeps."""
+    """Everything is in ENU metres until it is drawn or told. `job_id` names what the browser keeps; `finest` tells up
+    to which rung pictures are made."""
 
-    def __init__(self, client: viser.ClientHandle, screen: Screen, frame: SceneFrame, job_id: str):
-        self._client, self._screen, self._frame = client, screen, frame
-        self._key = KEEPING + job_id
+    def __init__(self, client: viser.ClientHandle, screen: Screen, frame: SceneFrame, job_id: str,
+                 finest: Callable[[], Quality]):
+        self._client, self._screen, self._frame, self._finest = client, screen, frame, finest
+        self._key = kept_measurements.key_of(job_id, frame)
+        self._knows_kept = False  # what the browser kept was read: before, it must not be written over
         self._lock = threading.RLock()
         self._book = Measurements()
         self._first: tuple[Enu, float] | None = None  # of a distance: where, and how fine
@@ -65,19 +70,26 @@ class MeasureTab:
         return self._tool is not Tool.LOOK
 
     def restore(self) -> None:
-        """What this browser kept from before."""
+        """What this browser kept from before; asked again with the next measurement, where it is late."""
+        with self._lock:
+            if self._read_kept():
+                self._redraw()
+
+    def _read_kept(self) -> bool:
+        """Put what was kept before what is measured meanwhile. False where there is nothing new."""
         try:
             text = self._client.local_storage.get_item(self._key, timeout=PATIENCE_S)
-        except (TimeoutError, RuntimeError):  # the browser keeps nothing, or has gone
-            return
-        with self._lock:
-            if not self._book.items:
-                self._book = kept_measurements.from_text(text)
-                self._redraw()
+        except (TimeoutError, RuntimeError):  # the browser is late, keeps nothing, or has gone
+            return False
+        self._knows_kept = True
+        kept = kept_measurements.from_text(text)
+        self._book = kept.followed_by(self._book)
+        return bool(kept.items)
 
     def _choose(self, tool: Tool) -> None:
         with self._lock:
             self._tool, self._first = tool, None
+            self._client.scene.remove_by_name(FIRST)
             self._told.content = {
                 Tool.LOOK: "Choose *Point* or *Distance*, then click in the picture.",
                 Tool.POINT: "**Click a place in the picture** to read its coordinates.",
@@ -91,6 +103,8 @@ class MeasureTab:
         with self._lock:
             if picked is None:
                 self._told.content = "Nothing is there: click on the ground or on a building."
+            elif self._book.is_full:
+                self._told.content = f"**{MOST_KEPT} are measured**, and no more fit: download them, and delete some."
             else:
                 self._take(picked)
 
@@ -100,7 +114,7 @@ class MeasureTab:
         if self._tool is Tool.DISTANCE and self._first is None:
             self._first = here, picked.grain_m
             self._told.content = "**Now click where it ends.**"
-            self._draw_mark("/measured/first", here)
+            self._draw_mark(FIRST, here)
             return
         if self._tool is Tool.DISTANCE and self._first is not None:
             start, grain_m = self._first
@@ -110,17 +124,15 @@ class MeasureTab:
             self._add(self._book.with_point(here, picked.grain_m))
         item = self._book.items[-1]
         self._told.content = f"**{escaped(item.name)}**: {escaped(measurement_words(item, self._frame), 400)}\n\n" \
-                             f"{_fineness(item, self._screen)} {GO_ON}"
+                             f"{_fineness(item, self._screen.quality, self._finest())} {GO_ON}"
 
     def _add(self, book: Measurements) -> None:
         """One more at the end: the others stay as they stand, however many there are."""
-        is_full = len(book.items) == len(self._book.items)  # the first one went
         self._book = book
-        self._keep()
-        if is_full:
+        if self._keep():
             self._redraw()
             return
-        self._client.scene.remove_by_name("/measured/first")
+        self._client.scene.remove_by_name(FIRST)
         index = len(book.items) - 1
         with self._list:
             self._rows.append(self._add_row(index, book.items[index]))
@@ -131,8 +143,12 @@ class MeasureTab:
         self._keep()
         self._redraw()
 
-    def _keep(self) -> None:
-        self._client.local_storage.set_item(self._key, kept_measurements.as_text(self._book))
+    def _keep(self) -> bool:
+        """True where what was kept before came to light only now."""
+        came = not self._knows_kept and self._read_kept()
+        if self._knows_kept:
+            self._client.local_storage.set_item(self._key, kept_measurements.as_text(self._book))
+        return came
 
     def _redraw(self) -> None:
         for row in self._rows:
@@ -157,8 +173,10 @@ class MeasureTab:
     def _rename(self, index: int, name: str) -> None:
         with self._lock:
             self._book = self._book.renamed(index, name)  # the row keeps the focus: it is not built anew
-            self._keep()
-            self._draw(index, self._book.items[index])
+            if self._keep():
+                self._redraw()
+            else:
+                self._draw(index, self._book.items[index])
 
     def _delete(self, index: int) -> None:
         with self._lock:
@@ -202,8 +220,7 @@ def fence(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return np.stack([np.stack(ends) for ends in ((start, tops[0]), (end, tops[1]), tuple(tops))])
 
 
-def _fineness(item: Measurement, screen: Screen) -> str:
-    frame = screen.frame
-    coarse = frame is not None and frame.quality is not Quality.FULL
+def _fineness(item: Measurement, quality: Quality | None, finest: Quality) -> str:
+    coarse = quality is not None and quality < finest
     told = f"One pixel of the picture is {length(item.grain_m)} there."
     return told + (" The picture was still coarse: click again when it is finished." if coarse else "")

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from adaptive_nerf.viewer.plain_words import length, one_line
 
 Enu = tuple[float, float, float]
 LONGEST_NAME, MOST_KEPT = 60, 500
+NUMBERED = re.compile(r"(Point|Distance) \d+")
 LOCAL_NOTE = "local metres east, north, up of the scene's own origin; not latitude and longitude"
 LOCAL_ZERO = "metres above the origin of the survey's own coordinates, which need not lie on the ground"
 WGS84_ZERO = "metres above the WGS84 ellipsoid, as GPS tells them; not above the sea"
@@ -42,7 +44,7 @@ class Measurement:
         return "point" if self.end_enu_m is None else "distance"
 
     def spans_m(self) -> tuple[float, float, float]:
-        """In space, on the map, in height (end less start)."""
+        """In space, on the map, and up (end less start) as it is up at the scene's reference point."""
         east, north, up = np.subtract(self.end_enu_m or self.start_enu_m, self.start_enu_m).tolist()
         return math.hypot(east, north, up), math.hypot(east, north), up
 
@@ -63,7 +65,21 @@ class Measurements:
                        distances_made=number)
 
     def _with(self, item: Measurement) -> Measurements:
-        return replace(self, items=(*self.items, item)[-MOST_KEPT:])
+        return replace(self, items=(*self.items, item))
+
+    def followed_by(self, later: Measurements) -> Measurements:
+        """Those of `later` after these, numbered anew; names that a person gave stay."""
+        book = self
+        for item in later.items:
+            book = book.with_point(item.start_enu_m, item.grain_m) if item.end_enu_m is None else \
+                book.with_distance(item.start_enu_m, item.end_enu_m, item.grain_m)
+            if not NUMBERED.fullmatch(item.name):
+                book = book.renamed(len(book.items) - 1, item.name)
+        return book
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.items) >= MOST_KEPT
 
     def renamed(self, index: int, name: str) -> Measurements:
         name = one_line(name, LONGEST_NAME)
@@ -97,10 +113,19 @@ def up_is(frame: SceneFrame) -> str:
     return f"metres above the scene's reference point, itself {frame.enu_reference[2]:.3f} m above the WGS84 ellipsoid"
 
 
+def told_spans_m(item: Measurement, frame: SceneFrame) -> tuple[float, float, float]:
+    """In space, on the map, and the difference of the heights that are told: the Earth is round, so that up is another
+    direction at the far end."""
+    distance_m, horizontal_m, rise_m = item.spans_m()
+    if frame.is_georeferenced and item.end_enu_m is not None:
+        rise_m = _geodetic(item.end_enu_m, frame)[2] - _geodetic(item.start_enu_m, frame)[2]
+    return distance_m, horizontal_m, rise_m
+
+
 def measurement_words(item: Measurement, frame: SceneFrame) -> str:
     if item.end_enu_m is None:
         return position_words(item.start_enu_m, frame)
-    distance_m, horizontal_m, rise_m = item.spans_m()
+    distance_m, horizontal_m, rise_m = told_spans_m(item, frame)
     return f"{length(distance_m)} ({length(horizontal_m)} on the map, {_signed(rise_m)} in height)"
 
 
@@ -119,7 +144,7 @@ def _feature(item: Measurement, frame: SceneFrame) -> dict[str, Any]:
     ends = [_coordinates(end, frame) for end in (item.start_enu_m, item.end_enu_m) if end is not None]
     if item.end_enu_m is not None:
         properties |= dict(zip(("distance_m", "horizontal_m", "height_difference_m"),
-                               (round(span, 3) for span in item.spans_m()), strict=True))
+                               (round(span, 3) for span in told_spans_m(item, frame)), strict=True))
     if not frame.is_georeferenced:
         properties["coordinate_system"] = LOCAL_NOTE
     geometry = {"type": "LineString", "coordinates": ends} if len(ends) == 2 else \
@@ -145,7 +170,7 @@ def _row(item: Measurement, frame: SceneFrame) -> Iterator[str]:
             continue
         yield from _geodetic_cells(end, frame)
         yield from (f"{metres:.3f}" for metres in end)
-    yield from (f"{span:.3f}" for span in item.spans_m()) if item.end_enu_m else [""] * 3
+    yield from (f"{span:.3f}" for span in told_spans_m(item, frame)) if item.end_enu_m else [""] * 3
 
 
 def _geodetic_cells(enu_m: Enu, frame: SceneFrame) -> tuple[str, str, str]:

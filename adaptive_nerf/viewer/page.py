@@ -6,6 +6,7 @@ and keeps the words of the tabs up to date. Everything else happens in the callb
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -48,9 +49,11 @@ class Page:
     def __init__(self, client: viser.ClientHandle, session: SessionState, who: str, address: str):
         """`who`: what this person is called here. `address`: the page's, as their browser has it, without the token."""
         self._client, self._session, self._who = client, session, who
+        session.backend.look_for_flights()
         self._backend, self._scene = session.backend, session.backend.scene
         self._wake, self._moved = threading.Event(), threading.Event()
         self._closed, self._tabs_at = False, 0.0
+        self._faults: dict[str, str] = {}  # what each part of the page met last
         self._model, self._model_is_new = ModelNow(), True
         self._overview = overview_of(self._scene)
         self._pilot = Pilot(client, self._scene.frame)
@@ -61,7 +64,10 @@ class Page:
         self._photos = PhotoPanel(client, self._scene, self._pilot, self._overview.flown_units,
                                   self._overlays.clear_round)
         self._pictures = PictureSource(self._backend, self._screen, self._wake.set)
-        self._build(address)
+        with contextlib.ExitStack() as if_it_fails:
+            if_it_fails.callback(self._pictures.close)
+            self._build(address)
+            if_it_fails.pop_all()
         self._unsubscribe = self._backend.subscribe(self._model_changed)
         client.camera.on_update(lambda _: self._camera_moved())
         self._worker = threading.Thread(target=self._work, name=f"page of {who}")
@@ -84,7 +90,8 @@ class Page:
             self._compare = CompareTab(gui, self._screen, lambda: self._choice.others, self._pictures.compare_with,
                                        lambda: self._choice.chosen)
         with tabs.add_tab("Measure"):
-            self._measure = MeasureTab(client, self._screen, scene.frame, session.job_id)
+            self._measure = MeasureTab(client, self._screen, scene.frame, session.job_id,
+                                       lambda: last_rung(self._view.wish))
         with tabs.add_tab("Adapt"):
             self._adapt = AdaptTab(client, session.adaptation, self._who, sorted(scene.flights))
         with tabs.add_tab("Snapshots"):
@@ -131,7 +138,7 @@ class Page:
         self._wake.set()
 
     def _work(self) -> None:
-        self._guarded(self._draw_slowly)
+        self._draw_slowly()
         words_at = 0.0
         while not self._closed:
             self._wake.wait(WORDS_EVERY_S)
@@ -139,24 +146,30 @@ class Page:
             self._guarded(self._send_pictures)
             if not self._closed and time.monotonic() - words_at >= WORDS_EVERY_S:
                 words_at = time.monotonic()
-                self._guarded(self._tell)
+                self._tell()
 
     def _guarded(self, action: Callable[[], None]) -> None:
-        """A fault is logged, and the page goes on."""
+        """A fault is logged when it is news, and the page goes on with all the rest."""
         try:
             action()
-        except Exception:
-            log.exception("a page of the viewer met a fault")
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            if self._faults.get(action.__qualname__) != told:
+                log.exception("a page of the viewer met a fault")
+            self._faults[action.__qualname__] = told
+        else:
+            self._faults.pop(action.__qualname__, None)
 
     def _draw_slowly(self) -> None:
         """What takes a while to read, when the first words stand already."""
+        for slow in (self._draw_photos, self._kept_view.restore, self._measure.restore, self._adapt.restore):
+            self._guarded(slow)
+
+    def _draw_photos(self) -> None:
         scene = self._scene
         self._overlays.add_photos(scene)
         self._overlays.add_north_and_scale(self._overview.corner, self._overview.width_units,
                                            scene.frame.units_to_metres(FrameName.VIEWER))
-        self._kept_view.restore()
-        self._measure.restore()
-        self._adapt.restore()
 
     def _draw_points(self) -> None:
         now = self._backend.points()
@@ -206,19 +219,24 @@ class Page:
             self._legend.content = told
 
     def _tell(self) -> None:
+        due: list[Callable[[], None]] = [self._tell_situation, self._tell_compass, self._adapt.tick]
+        if time.monotonic() - self._tabs_at >= TABS_EVERY_S:
+            self._tabs_at = time.monotonic()
+            due += [self._kept_view.keep, *(tab.tick for tab in (self._choice, self._compare, self._jobs,
+                                                                 self._session_tab))]
+        for tell in due:
+            self._guarded(tell)
+
+    def _tell_situation(self) -> None:
         told = status_html(self._situation())
         if told != self._status.content:
             self._status.content = told
+
+    def _tell_compass(self) -> None:
         picked = self._screen.pick(0.5, 0.5)
         compass = compass_html(self._pilot.view(), picked.distance_m if picked else None)
         if compass != self._compass.content:
             self._compass.content = compass
-        self._adapt.tick()
-        if time.monotonic() - self._tabs_at >= TABS_EVERY_S:
-            self._tabs_at = time.monotonic()
-            self._kept_view.keep()
-            for tab in (self._choice, self._compare, self._jobs, self._session_tab):
-                tab.tick()
 
     def _situation(self) -> Situation:
         model, queue = self._backend.model(), self._pictures.status()
@@ -228,4 +246,4 @@ class Page:
         looked_at = self._choice.chosen if self._choice.chosen != NOW else ""
         return Situation(model.state, model.words, screen.quality, queue.took_s, queue.best, stale, queue.waited_s,
                          self._pictures.memory_was_short, queue.error, screen.waits_for_other, screen.missing,
-                         looked_at, self._compare.compared_with, model.notice)
+                         looked_at, self._compare.compared_with, model.notice, model.renderer is not None)

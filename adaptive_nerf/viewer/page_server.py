@@ -62,6 +62,8 @@ class PageServer:
             page = self._make_page(client, self._session, who, address)
         except Exception:
             log.exception("the page of %s could not be built", who)
+            client.add_notification("This page could not be built", "Load it again; the job's log tells why.",
+                                    color="red", auto_close_seconds=None)
             return
         with self._lock:
             is_here = client.client_id in self._here

@@ -11,7 +11,7 @@ import viser
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame
 from adaptive_nerf.rendering.types import Frame, Quality
 from adaptive_nerf.viewer.comparing import Comparison
-from adaptive_nerf.viewer.composing import Look, composed, overlay_depth
+from adaptive_nerf.viewer.composing import Look, composed, depth_in_window, overlay_depth, seen_at
 from adaptive_nerf.viewer.display import Bytes
 from adaptive_nerf.viewer.legends import Legend
 from adaptive_nerf.viewer.picking import Picked, pick
@@ -75,8 +75,9 @@ class Screen:
         self._changed()
 
     def pick(self, u: float, v: float) -> Picked | None:
-        frame = self._frame
-        return pick(frame, u, v, self._scene_frame) if frame is not None else None
+        with self._lock:
+            frame, other, look = self._frame, self._other, self._look
+        return pick(seen_at(frame, other, look, u), u, v, self._scene_frame) if frame is not None else None
 
     def send_if_changed(self) -> bool:
         """Draw, where there is something new. True if a picture was sent."""
@@ -89,7 +90,7 @@ class Screen:
         self.legend, self.missing = picture.legend, picture.missing
         units = self._scene_frame.units_to_metres(FrameName.VIEWER)
         self._api.set_background_image(picture.rgb, format="jpeg", jpeg_quality=JPEG_QUALITY,
-                                       depth=overlay_depth(frame, picture.hidden, units))
+                                       depth=overlay_depth(depth_in_window(frame, other, look), picture.hidden, units))
         return True
 
     def picture(self) -> Bytes | None:

@@ -74,7 +74,7 @@ class Open:
             self._warn(facts.left_s)
             self._tell(facts.open_s, facts.people, facts.idle_s)
         log.info("%s ended the page", self._state.ended_by)
-        return self._result(keep_all=False)
+        return self._result(keep_all=not self._state.may_lose_unkept)
 
     def _warn(self, left_s: float | None) -> None:
         due = due_warning(left_s, self._warned)
@@ -93,9 +93,9 @@ class Open:
     def _result(self, keep_all: bool = True) -> Result:
         """What was kept on the page is saved, if nobody did; what was learned and not kept, unless a person who was
         asked about it ended the page."""
+        self._state.adaptation.close()  # after what it is writing
         told = self._state.adaptation.status()
         artifacts = [told.saved] if told.saved else []
-        self._state.adaptation.close()
         if not keep_all:
             self._backend.drop_unkept()
         if self._backend.has_unsaved():

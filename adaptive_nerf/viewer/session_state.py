@@ -28,6 +28,7 @@ class SessionState:
     clock: Callable[[], float] = time.monotonic
     ended_by: str = ""
     why_it_ends: str = "The job was stopped."  # as people are told
+    may_lose_unkept: bool = False  # whoever ended it was told that something would be lost
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _people: dict[int, str] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -66,9 +67,9 @@ class SessionState:
         """None: no time limit."""
         return max(0.0, self._opened_at + self.limit_s - self.clock()) if self.limit_s else None
 
-    def end(self, who: str) -> None:
-        """End the viewer, for everybody."""
-        self.ended_by, self.why_it_ends = who, f"{who} ended it."
+    def end(self, who: str, told_of_unkept: bool = False) -> None:
+        """End the viewer, for everybody. `told_of_unkept`: they know that what was not kept will be lost."""
+        self.ended_by, self.why_it_ends, self.may_lose_unkept = who, f"{who} ended it.", told_of_unkept
         self._ended.set()
 
     def wait(self, seconds: float) -> bool:

@@ -10,7 +10,7 @@ from adaptive_nerf.viewer.adapt_tab import SAVE_HINT
 from adaptive_nerf.viewer.backend import AdaptationStatus
 from adaptive_nerf.viewer.markup import Light, block, dot, safe
 from adaptive_nerf.viewer.session_state import SessionState
-from adaptive_nerf.viewer.session_words import due_warning, session_html
+from adaptive_nerf.viewer.session_words import due_warning, saved_html, session_html
 
 
 class SessionTab:
@@ -37,10 +37,10 @@ class SessionTab:
         modal = gui.add_modal("End this page?")
         with modal:
             others = "" if facts.people <= 1 else f" **{facts.people} people are looking at it.**"
-            unsaved = " **What was learned is not kept yet, and would be lost.**" \
-                if self._session.adaptation.status().changed else ""
-            gui.add_markdown(f"The page closes for everybody, and the job ends.{others}{unsaved}")
-            gui.add_button("End it", color="red").on_click(lambda _: self._session.end(self._who))
+            any_unkept = self._session.adaptation.status().changed
+            unkept = " **What was learned is not kept yet, and would be lost.**" if any_unkept else ""
+            gui.add_markdown(f"The page closes for everybody, and the job ends.{others}{unkept}")
+            gui.add_button("End it", color="red").on_click(lambda _: self._session.end(self._who, any_unkept))
             gui.add_button("Go on", color="gray").on_click(lambda _: modal.close())
 
     def tick(self) -> None:
@@ -57,7 +57,6 @@ class SessionTab:
                 "Save what you need: pictures, measurements, a checkpoint.", color="orange", auto_close_seconds=30.0)
 
     def _tell_saved(self, now: AdaptationStatus) -> None:
-        if now.saved and not now.busy:
-            told = block(f"{dot(Light.GOOD)} Saved in {safe(now.saved, 200)}")
-            if told != self._saved.content:
-                self._saved.content = told
+        told = saved_html(now)
+        if told and told != self._saved.content:
+            self._saved.content = told

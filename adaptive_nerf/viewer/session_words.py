@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adaptive_nerf.common.durations import duration
+from adaptive_nerf.viewer.backend import AdaptationStatus
 from adaptive_nerf.viewer.markup import Light, block, dot, safe
 from adaptive_nerf.viewer.plain_words import counted
 
@@ -29,6 +30,15 @@ def session_html(facts: SessionFacts) -> str:
     people = "you alone" if facts.people == 1 else counted(facts.people, "person").replace("persons", "people")
     return block(f"Job <b>{safe(facts.job_id, 80)}</b><br>{limit}<br>Open for {duration(facts.open_s)}, {people} "
                  f"looking<br>Last touched {duration(facts.idle_s)} ago")
+
+
+def saved_html(now: AdaptationStatus) -> str:
+    """What became of the last button that writes or learns; empty while one is at work, and before the first."""
+    if now.busy:
+        return ""
+    if now.error:
+        return block(f"{dot(Light.BAD)} {safe(now.error, 400)}")
+    return block(f"{dot(Light.GOOD)} Saved in {safe(now.saved, 200)}") if now.saved else ""
 
 
 def due_warning(left_s: float | None, warned: frozenset[float]) -> float | None:

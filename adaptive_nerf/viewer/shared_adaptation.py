@@ -17,6 +17,8 @@ from adaptive_nerf.viewer.backend import AdaptationStatus, Backend, LiveAdaptati
 
 SHOW_EVERY_S, LEARN_PER_LOOK = 2.0, 3.0  # looks at the changed model cost the time of steps: learning gets most of it
 LONGEST_CURVE = 400
+KEEPING, GOING_BACK = "keeping it", "going back"
+WRITE_ERRORS = (AdaptiveNerfError, OSError, MemoryError, RuntimeError)
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +49,8 @@ class SharedAdaptation:
             told = self._told
             if steps < 1:
                 raise NotNow("give at least one step")
+            if told.busy in (KEEPING, GOING_BACK):  # what was begun is about to go
+                self._require_leisure()
             if self._live is not None and told.flight == flight:
                 self._tell(started_by=who, of=steps if steps > told.steps else told.steps + steps, running=True,
                            error="")
@@ -72,13 +76,13 @@ class SharedAdaptation:
 
     def reset(self, who: str) -> None:
         with self._changed:
-            self._settle(who, "going back", self._reset)
+            self._settle(who, GOING_BACK, self._reset)
 
     def keep(self, who: str) -> None:
         with self._changed:
             if not self._told.changed:
                 raise NotNow("nothing was learned yet that could be kept")
-            self._settle(who, "keeping it", self._keep)
+            self._settle(who, KEEPING, self._keep)
 
     def undo(self, who: str) -> None:
         """Take back what was kept last."""
@@ -87,7 +91,7 @@ class SharedAdaptation:
                 raise NotNow("reset takes back what was not kept yet")
             if not self._told.can_undo:
                 raise NotNow("nothing was kept that could be undone")
-            self._settle(who, "going back", self._undo)
+            self._settle(who, GOING_BACK, self._undo)
 
     def save(self) -> None:
         """Write the model that is shown as a checkpoint; anybody may."""
@@ -115,9 +119,12 @@ class SharedAdaptation:
         self._told = replace(self._told, **news)  # type: ignore[arg-type]
         self._changed.notify_all()
 
-    def _do(self, what: str, task: Callable[[], None]) -> None:
+    def _require_leisure(self) -> None:
         if self._task is not None or self._told.busy:
             raise NotNow(f"busy with {self._told.busy or 'something else'}; wait a moment")
+
+    def _do(self, what: str, task: Callable[[], None]) -> None:
+        self._require_leisure()
         self._task = task
         self._tell(busy=what)
 
@@ -191,16 +198,26 @@ class SharedAdaptation:
     def _keep(self) -> None:
         if self._live is not None:
             self._live.keep()
-        self._settled(can_undo=True)
+        self._settled(can_undo=True, **self._written())
+
+    def _written(self) -> dict[str, str]:
+        """What was kept outlives the process too, where the disk has room for it."""
+        try:
+            return {"kept": str(self._backend.write_kept())}
+        except WRITE_ERRORS as error:
+            log.warning("what was kept could not be written: %s", error)
+            why = str(error) or type(error).__name__
+            return {"kept": "", "error": f"kept, but in memory alone: {why}. Save a checkpoint when that is put right"}
 
     def _undo(self) -> None:
         self._backend.undo()
-        self._settled(can_undo=self._backend.can_undo())
+        self._settled(can_undo=self._backend.can_undo(), kept="")
 
     def _settled(self, **news: object) -> None:
         with self._changed:
             self._live, self._unshown = None, False
-            self._tell(started_by="", steps=0, of=0, curve=(), changed=False, flight="", error="", **news)
+            self._tell(**{"started_by": "", "running": False, "steps": 0, "of": 0, "curve": (), "changed": False,
+                          "flight": "", "error": "", **news})
 
     def _save(self) -> None:
         saved = self._backend.save()

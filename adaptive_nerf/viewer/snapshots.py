@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from adaptive_nerf.viewer.measurements import position_words
 from adaptive_nerf.viewer.viewpoints import View, link_query
 
 FORMAT_VERSION = 1
+_naming = threading.Lock()
 
 
 def pose_of(view: View, scene_frame: SceneFrame, frame: Frame | None, mode: str) -> dict[str, Any]:
@@ -28,12 +30,13 @@ def pose_of(view: View, scene_frame: SceneFrame, frame: Frame | None, mode: str)
 
 
 def save_snapshot(folder: Path, png: bytes, pose: dict[str, Any], at: datetime | None = None) -> Path:
-    """Write <time>.png and <time>.json; two of one second get different names."""
+    """Write <time>.png and <time>.json; two of one second get different names, also when two people take them."""
     make_folder(folder)
     stem = (at or datetime.now(UTC)).strftime("%Y-%m-%dT%H-%M-%SZ")
     number = 1
-    while (picture := folder / (f"{stem}.png" if number == 1 else f"{stem}_{number}.png")).exists():
-        number += 1
-    write_bytes(picture, png)
+    with _naming:
+        while (picture := folder / (f"{stem}.png" if number == 1 else f"{stem}_{number}.png")).exists():
+            number += 1
+        write_bytes(picture, png)
     write_json(picture.with_suffix(".json"), {**pose, "taken_at": (at or datetime.now(UTC)).isoformat()})
     return picture

@@ -33,6 +33,7 @@ class Situation:
     looked_at: str = ""  # another state of the model than the page's
     compared_with: str = ""  # what stands beside it
     notice: str = ""  # about the model; foreign text
+    has_model: bool = False  # one is shown, while another is loaded or could not be
 
 
 # Of the picture alone: a model that has learned little is blurred in the finest picture of it, too.
@@ -48,6 +49,8 @@ def _main_line(now: Situation) -> str:
     if now.failure:
         return _line(Light.BAD, "The picture could not be made:",
                      f"{safe(now.failure, 300)}. Move the view to try again.")
+    if now.has_model:
+        return _picture_line(now)
     match now.model:
         case ModelState.NONE:
             why = safe(now.model_words, 300) or "as soon as a training job has written one, it is shown"
@@ -80,6 +83,10 @@ def _took(now: Situation) -> str:
 
 def _notes(now: Situation) -> list[str]:
     notes = []
+    if now.has_model and now.model is ModelState.LOADING:
+        notes.append(_line(Light.BUSY, "Loading a newer model", f"{safe(now.model_words)}…"))
+    if now.has_model and now.model is ModelState.FAILED:
+        notes.append(_line(Light.CARE, "A newer model could not be opened:", safe(now.model_words, 300)))
     if now.looked_at:
         notes.append(_line(Light.BUSY, "You look at:", f"{safe(now.looked_at)}; not this page's model"))
     if now.compared_with:

@@ -10,7 +10,9 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +28,8 @@ from adaptive_nerf.geometry.similarity import Similarity
 from adaptive_nerf.geometry.types import Array
 from adaptive_nerf.viewer.backend import Points
 
-READER, READ_S = "adaptive_nerf.data.colmap_reader", 120.0
+READER, READ_S, LOOK_S = "adaptive_nerf.data.colmap_reader", 120.0, 0.1
+LONGEST_REASON = 200
 MOST_POINTS = 60_000  # more make the page slow, and show no more
 SAME_PLACE_M = 2.0  # cameras of the model and of the scene may differ by so much
 LOOKED_AT = 24  # photos, for colours
@@ -54,9 +57,14 @@ def model_folders(scene_root: Path, data_path: Path, roots: Sequence[Path]) -> l
         not allowed or any(folder.resolve().is_relative_to(place) for place in allowed))]
 
 
-def survey_points(scene: Scene, model_folder: Path) -> Points | None:
-    """BadData where the model is damaged, None where it is of another scene or holds no points."""
-    survey = read_survey(model_folder)
+def never() -> bool:
+    return False
+
+
+def survey_points(scene: Scene, model_folder: Path, given_up: Callable[[], bool] = never) -> Points | None:
+    """BadData where the model or a photo is damaged, or when `given_up` says so; None where the model is of another
+    scene or holds no points."""
+    survey = read_survey(model_folder, given_up)
     positions = survey.points[thinned_evenly(len(survey.points))]
     to_scene = scene_from_model(scene, survey)
     if to_scene is None or not len(positions):
@@ -66,18 +74,47 @@ def survey_points(scene: Scene, model_folder: Path) -> Points | None:
                   colours_by_photos(scene, in_scene))
 
 
-def read_survey(folder: Path) -> Survey:
-    command = [sys.executable, "-m", READER, str(folder.absolute())]
+def read_survey(folder: Path, given_up: Callable[[], bool] = never) -> Survey:
+    content = _told_by_reader(folder, given_up)
     try:
-        child = subprocess.run(command, capture_output=True, timeout=READ_S, check=False, stdin=subprocess.DEVNULL)
-        with np.load(io.BytesIO(child.stdout), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             names = tuple(json.loads(str(arrays["names"])))
             turns = Rotation.from_quat(arrays["quaternions_xyzw"])
             centres = -turns.inv().apply(arrays["translations"])
             points = arrays["points"][np.isfinite(arrays["points"]).all(1)]
-    except (OSError, ValueError, KeyError, EOFError, subprocess.TimeoutExpired) as error:
-        raise BadData(folder, "cannot be read", expected="the COLMAP model that the scene was prepared from") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise _unreadable(folder, f"its reader wrote half of it: {error}") from error
     return Survey(names, centres, points)
+
+
+def _told_by_reader(folder: Path, given_up: Callable[[], bool]) -> bytes:
+    command = [sys.executable, "-m", READER, str(folder.absolute())]
+    until = time.monotonic() + READ_S
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        while True:
+            try:
+                content, said = child.communicate(timeout=LOOK_S)
+                break
+            except subprocess.TimeoutExpired as error:
+                if given_up() or time.monotonic() > until:
+                    child.kill()
+                    raise _unreadable(folder, "it was not done in time") from error
+    if child.returncode:
+        raise _unreadable(folder, _reason(child.returncode, content, said))
+    return content
+
+
+def _reason(code: int, content: bytes, said: bytes) -> str:
+    """A refusal is a JSON object; whatever else ends the reader has its last words on stderr."""
+    try:
+        return str(json.loads(content)["problem"])
+    except (ValueError, KeyError, TypeError):
+        last_words = said.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        return f"exit {code}: {last_words[0][:LONGEST_REASON]}"
+
+
+def _unreadable(folder: Path, why: str) -> BadData:
+    return BadData(folder, f"cannot be read ({why})", expected="the COLMAP model that the scene was prepared from")
 
 
 def thinned_evenly(count: int) -> npt.NDArray[np.int64]:

@@ -36,6 +36,9 @@ class TownBackend:
         self._kept = False
         self._now = ModelNow(ModelState.READY, "", self.before, "before", 1, self._boxes)
 
+    def look_for_flights(self) -> None:
+        """It has those that it was made with."""
+
     def points(self) -> PointsNow:
         return PointsNow(words="this town is a mesh")
 
@@ -88,6 +91,9 @@ class TownBackend:
 
     def keep(self) -> None:
         self._kept = True
+
+    def write_kept(self) -> Path:
+        return self.save()
 
     def save(self) -> Path:
         path = self._folder / "checkpoints" / f"{self.model().version}.txt"

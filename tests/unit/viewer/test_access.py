@@ -49,6 +49,7 @@ def test_the_whole_address_may_be_pasted():
 def test_the_page_keeps_the_view_of_its_address_but_neither_key_nor_other_servers():
     query = "token=abc&initialCameraPosition=1,2.5,3&websocket=ws://evil&PlaybackPath=x&darkMode="
     assert query_for_the_page(query) == "initialCameraPosition=1,2.5,3&darkMode="
+    assert query_for_the_page("&".join(["a=1"] * 60)) == "", "no page of ours has so many"
     assert leads_elsewhere(["WebSocket"])
     assert not leads_elsewhere(["token", "darkMode"])
 

@@ -49,6 +49,11 @@ def test_it_is_said_how_it_was_made(logs, record, name):
     assert name in beside(logs)
 
 
+def test_a_damaged_pointer_takes_no_checkpoint_away(logs):
+    (logs / "trained/checkpoints/best").write_text("half a na")
+    assert list(beside(logs)) == ["Checkpoint of step 3"]
+
+
 def test_a_damaged_one_is_not_offered_and_a_whole_one_is_as_soon_as_it_is_there(logs):
     base = open_checkpoint(logs / "trained/checkpoints" / LAST).digest
     path = write_child(logs, "adapted", 134, base) / NAME

@@ -45,12 +45,11 @@ def test_without_another_picture_there_is_no_comparison(pair, georeferenced):
 
 
 @pytest.mark.parametrize("metres_per_unit", [1.6, 4.5])
-def test_overlays_are_hidden_so_many_metres_behind_and_never_where_nothing_is(frame_of, metres_per_unit):
+def test_overlays_are_hidden_so_many_metres_behind_and_never_where_nothing_is(metres_per_unit):
     depth_m = np.linspace(1, 200, 24).reshape(4, 6).astype(np.float32)
-    frame = frame_of(4, 6, depth_m=depth_m)
     hidden = np.zeros((4, 6), bool)
     hidden[0, 0] = True
-    units = overlay_depth(frame, hidden, metres_per_unit)
+    units = overlay_depth(depth_m, hidden, metres_per_unit)
     assert units[0, 0] == pytest.approx(FARTHEST_UNITS, abs=2e-3)
     assert units[1:] == pytest.approx((depth_m[1:] + SLACK_M) / metres_per_unit, abs=2e-3)
     assert ((units * 100_000).astype(np.uint32) % 256 < 8).all()  # the last byte stays the same: the file is small

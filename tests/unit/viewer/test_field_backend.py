@@ -1,16 +1,20 @@
 """The page's backend over a real, very small trained model."""
 
+import hashlib
+import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
 
-from adaptive_nerf.common.errors import BadInput
+from adaptive_nerf.common.errors import BadData, BadInput, Failure
+from adaptive_nerf.models import manifest
 from adaptive_nerf.models.checkpoint import open_checkpoint
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.pipelines.opening import scene_of
 from adaptive_nerf.rendering.types import Output, Quality
-from adaptive_nerf.viewer.field_adaptation import adapt_spec
+from adaptive_nerf.viewer.field_adaptation import FieldAdaptation, adapt_spec
 from adaptive_nerf.viewer.field_backend import BEFORE, FieldBackend
 from adaptive_nerf.viewer.field_models import shown
 from adaptive_nerf.viewer.status_words import ModelState
@@ -141,6 +145,111 @@ def test_one_that_follows_says_that_it_does_so_no_more_after_keep_and_goes_on_af
     assert backend.model().notice == ""
 
 
+def test_a_newer_checkpoint_that_comes_while_an_adaptation_begins_is_left_alone(backend_of, root, monkeypatch):
+    """What was learned would else be saved as if it had begun with the newer one."""
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.FOLLOW_EVERY_S", 0.02)
+    store, hidden = root / "logs/trained/checkpoints", root / "hidden"
+    (store / LAST).rename(hidden)
+    backend = ready(backend_of(follow=True))
+
+    def read_photos_slowly(*args):
+        hidden.rename(store / LAST)
+        wait_until(lambda: LAST in backend.model().notice, "the newer one is told")
+        return FieldAdaptation(*args)
+
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.FieldAdaptation", read_photos_slowly)
+    live = backend.begin_adaptation(FLIGHT)
+    live.step()
+    saved = open_checkpoint(root / "logs/look" / backend.save())
+    live.reset()
+    base = hashlib.sha256((store / "step000003" / manifest.NAME).read_bytes()).hexdigest()
+    assert saved.manifest.lineage[-1].base == base
+    wait_until(lambda: backend.model().version.startswith(LAST), "it follows again")
+
+
+def test_one_that_is_read_while_an_adaptation_begins_is_not_taken_either(backend_of, root, monkeypatch):
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.FOLLOW_EVERY_S", 0.02)
+    store, hidden = root / "logs/trained/checkpoints", root / "hidden"
+    (store / LAST).rename(hidden)
+    backend = ready(backend_of(follow=True))
+    began = threading.Event()
+
+    def begins_meanwhile(run, scene, folder):
+        if folder.name == LAST and not began.is_set():
+            backend.begin_adaptation(FLIGHT)
+            began.set()
+        return shown(run, scene, folder)
+
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.shown", begins_meanwhile)
+    hidden.rename(store / LAST)
+    wait_until(lambda: began.is_set() and LAST in backend.model().notice, "the newer one is told")
+    now = backend.model()
+    assert (now.state, now.version, now.words) == (ModelState.READY, now.version, now.version)
+    assert now.version.startswith("step000003")
+
+
+def test_an_adaptation_that_cannot_begin_does_not_stop_it_from_following(backend_of, root, monkeypatch):
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.FOLLOW_EVERY_S", 0.02)
+    store, hidden = root / "logs/trained/checkpoints", root / "hidden"
+    (store / LAST).rename(hidden)
+    backend = ready(backend_of(follow=True))
+    backend.begin_adaptation(FLIGHT)  # and no step
+
+    def fails(*_):
+        raise BadData("continual/after", "is gone")
+
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.FieldAdaptation", fails)
+    with pytest.raises(BadData):
+        backend.begin_adaptation(FLIGHT)
+    hidden.rename(store / LAST)
+    wait_until(lambda: backend.model().version.startswith(LAST), "it follows again")
+
+
+def test_undo_with_a_flight_begun_goes_on_to_follow(backend_of, root, monkeypatch):
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.FOLLOW_EVERY_S", 0.02)
+    store, hidden = root / "logs/trained/checkpoints", root / "hidden"
+    (store / LAST).rename(hidden)
+    backend = ready(backend_of(follow=True))
+    live = backend.begin_adaptation(FLIGHT)
+    live.step()
+    live.keep()
+    backend.begin_adaptation(FLIGHT)  # and no step
+    backend.undo()
+    hidden.rename(store / LAST)
+    wait_until(lambda: backend.model().version.startswith(LAST), "it follows again")
+
+
+def test_a_damaged_newer_checkpoint_leaves_the_older_model_in_its_place(backend_of, root, monkeypatch):
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.FOLLOW_EVERY_S", 0.02)
+    store, hidden = root / "logs/trained/checkpoints", root / "hidden"
+    (store / LAST).rename(hidden)
+    backend = ready(backend_of(follow=True))
+    (hidden / "expert_000.safetensors").write_bytes(b"half")
+    hidden.rename(store / LAST)
+    wait_until(lambda: backend.model().state is ModelState.FAILED, "the failure")
+    assert backend.model().version.startswith("step000003")
+    assert picture(backend.model().renderer, backend).rgb.shape == (24, 32, 3)
+
+
+def test_a_checkpoint_that_vanishes_while_it_is_opened_leaves_all_as_it_was(backend_of, root, monkeypatch):
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.FOLLOW_EVERY_S", 0.02)
+    store, hidden = root / "logs/trained/checkpoints", root / "hidden"
+    (store / LAST).rename(hidden)
+    backend = ready(backend_of(follow=True))
+    before, gone = backend.model(), threading.Event()
+
+    def pruned(run, scene, folder):
+        (store / LAST).rename(hidden)
+        gone.set()
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.shown", pruned)
+    hidden.rename(store / LAST)
+    assert gone.wait(30)
+    wait_until(lambda: backend.model().state is not ModelState.LOADING, "the page says what it shows")
+    assert backend.model() == before
+
+
 @pytest.mark.parametrize(("path", "words"), [("", "names no training to wait for"), ("/etc", "outside of what"),
                                              ("later", "waiting for a checkpoint of later")])
 def test_one_that_waits_says_for_what(backend_of, path, words, caplog):
@@ -211,6 +320,45 @@ def test_a_saved_model_is_a_checkpoint_with_its_history(backend_of, root):
     other.close()
 
 
+def test_what_was_kept_lies_on_the_disk_and_becomes_the_newest_with_save(backend_of, root):
+    """It may be undone, and then other jobs must not begin with it."""
+    backend, store = ready(backend_of()), CheckpointStore.of_job(root / "logs/look")
+    live = backend.begin_adaptation(FLIGHT)
+    live.step()
+    live.keep()
+    place = backend.write_kept()
+    assert open_checkpoint(root / "logs/look" / place).manifest.lineage[-1].batch == FLIGHT
+    assert store.pointed("last") is None
+    assert backend.has_unsaved()
+    assert backend.save() == place, "nothing is written twice"
+    assert (store.pointed("last"), len(store.steps())) == (root / "logs/look" / place, 1)
+    assert not backend.has_unsaved()
+
+
+def test_what_was_kept_and_undone_is_not_saved_in_place_of_the_model(backend_of, root):
+    backend, store = ready(backend_of()), CheckpointStore.of_job(root / "logs/look")
+    live = backend.begin_adaptation(FLIGHT)
+    live.step()
+    live.keep()
+    backend.write_kept()
+    backend.undo()
+    assert store.pointed("last") is None
+    assert not backend.has_unsaved()
+    assert backend.save().name == f"step{TRAINED_STEPS:06d}"
+
+
+@pytest.mark.parametrize(("error", "words"), [(MemoryError(), "memory ran out"), (RuntimeError("no luck"), "no luck")])
+def test_another_checkpoint_that_cannot_be_opened_is_a_failure_with_words(backend_of, monkeypatch, error, words):
+    backend = ready(backend_of())
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("adaptive_nerf.viewer.field_backend.shown", fails)
+    with pytest.raises(Failure, match=words):
+        backend.renderer_of("Checkpoint of step 3")
+
+
 def test_two_ways_with_as_many_steps_are_saved_beside_each_other(backend_of, root):
     backend = ready(backend_of())
     for _ in range(2):
@@ -262,6 +410,28 @@ def test_a_view_job_adapts_with_the_fields_that_it_has(root):
 def test_a_flight_that_is_not_there(backend_of):
     with pytest.raises(BadInput, match="update_dataset"):
         ready(backend_of()).begin_adaptation("never")
+
+
+def test_a_flight_that_is_added_while_the_page_is_open_is_found(backend_of, root):
+    aside = (root / "scene/continual" / FLIGHT).rename(root / "aside")
+    backend = ready(backend_of())
+    backend.look_for_flights()
+    assert list(backend.scene.flights) == []
+    aside.rename(root / "scene/continual" / FLIGHT)
+    backend.look_for_flights()
+    assert len(backend.scene.flights[FLIGHT]) == 2
+    backend.begin_adaptation(FLIGHT).step()
+
+
+def test_a_later_flight_that_is_damaged_is_told_and_the_page_goes_on(backend_of, root):
+    aside = (root / "scene/continual" / FLIGHT).rename(root / "aside")
+    backend = ready(backend_of())
+    next((aside / "metadata").glob("*.pt")).write_bytes(b"half")
+    aside.rename(root / "scene/continual" / FLIGHT)
+    backend.look_for_flights()
+    assert list(backend.scene.flights) == []
+    told = json.loads((root / "logs/look/progress.json").read_text())["warnings"]
+    assert any("later flight cannot be read" in warning for warning in told)
 
 
 def test_a_scene_without_its_model_says_why_there_are_no_points(backend_of):

@@ -126,6 +126,17 @@ def test_the_form_refuses_other_keys_other_pages_and_floods(house):
     assert house.ask("/", "POST", "key=" + "x" * 100_000, **kind)[0] == 413
 
 
+@pytest.mark.parametrize("kind", ["multipart/form-data", "application/x-www-form-urlencoded; charset=bogus"])
+def test_a_form_that_nobody_understands_is_refused_without_a_word_in_the_log(house, kind, caplog):
+    assert house.ask("/", "POST", "key=x", Content_Type=kind)[0] == 400
+    assert caplog.text == ""
+
+
+def test_an_address_with_more_than_a_page_has_gets_the_form(house, caplog):
+    assert house.ask("/?" + "&".join(["a=1"] * 60))[0] == 401
+    assert caplog.text == ""
+
+
 def test_whoever_leads_on_can_lead_nowhere_else(house):
     _, _, content = house.ask(f"//evil.example/?token={KEY}")
     assert 'content="0;url=/"' in content

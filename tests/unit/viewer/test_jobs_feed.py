@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 
 class Mediator(ThreadingHTTPServer):
     def __init__(self):
-        self.content, self.status, self.asked = b'{"jobs": []}', 200, []
+        self.content, self.status, self.asked, self.raw = b'{"jobs": []}', 200, [], b""
         super().__init__(("127.0.0.1", 0), Answer)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
@@ -24,6 +24,9 @@ class Mediator(ThreadingHTTPServer):
 class Answer(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)
+        if self.server.raw:
+            self.wfile.write(self.server.raw)
+            return
         self.send_response(self.server.status)
         if self.server.status == 302:
             self.send_header("Location", f"{self.server.url}/elsewhere")
@@ -105,6 +108,16 @@ def test_only_this_machine_is_asked(feed_of, address):
 def test_an_answer_that_is_none_is_refused(mediator, content):
     mediator.content = content
     assert ask(mediator.url) == (None, "what answers there is no mediator")
+
+
+@pytest.mark.parametrize("raw", [b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
+def test_what_speaks_no_http_is_no_mediator_and_is_asked_again(feed_of, mediator, raw):
+    mediator.raw = raw
+    feed = feed_of(mediator.url)
+    wait_until(lambda: feed.told().problem == "what answers there is no mediator", "the problem")
+    mediator.raw = b""
+    mediator.say([{"job_id": "one"}])
+    wait_until(lambda: feed.told().jobs, "the mediator")
 
 
 def test_an_endless_answer_is_cut_off(mediator):

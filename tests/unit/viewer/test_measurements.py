@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adaptive_nerf.geometry.frames import FrameName, local_frame
 from adaptive_nerf.geometry.geodesy import ecef_from_geodetic
-from adaptive_nerf.viewer.kept_measurements import as_text, from_text
+from adaptive_nerf.viewer.kept_measurements import as_text, from_text, key_of
 from adaptive_nerf.viewer.measurements import (
     Measurement,
     Measurements,
@@ -68,6 +68,35 @@ def test_every_height_says_what_it_counts_from(two, georeferenced, local):
     row = rows(to_csv(two.items, georeferenced))[0]
     assert "reference point, itself 180.000 m" in row["up_m_is"]
     assert float(row["ellipsoidal_height_m"]) == pytest.approx(180 + float(row["up_m"]), abs=1e-3)
+
+
+def test_a_difference_of_heights_is_that_of_the_heights_beside_it(georeferenced):
+    """Five kilometres on, a place that is as high lies 2 m lower as seen from here."""
+    far = Measurements().with_distance((0.0, 0.0, 0.0), (5000.0, 0.0, 0.0), 0.1).items
+    row, = rows(to_csv(far, georeferenced))
+    rise_m = float(row["to_ellipsoidal_height_m"]) - float(row["ellipsoidal_height_m"])
+    assert rise_m == pytest.approx(1.96, abs=0.02)
+    assert float(row["height_difference_m"]) == pytest.approx(rise_m, abs=2e-3)
+    properties = json.loads(to_geojson(far, georeferenced))["features"][0]["properties"]
+    assert properties["height_difference_m"] == pytest.approx(rise_m, abs=2e-3)
+    assert "+1.96 m in height" in measurement_words(far[0], georeferenced)
+
+
+def test_without_a_geo_reference_a_difference_of_heights_is_that_of_local_metres(two, local):
+    assert rows(to_csv(two.items, local))[1]["height_difference_m"] == "-12.000"
+
+
+def test_what_came_later_is_numbered_anew_and_given_names_stay(two):
+    later = Measurements().with_point((7.0, 8.0, 9.0), 0).with_point((0.0, 0.0, 0.0), 0).renamed(1, "broken roof")
+    both = two.followed_by(later)
+    assert [item.name for item in both.items] == ["Point 1", "Distance 1", "Point 2", "broken roof"]
+    assert both.items[2].start_enu_m == (7.0, 8.0, 9.0)
+    assert both.with_point((0.0, 0.0, 0.0), 0).items[-1].name == "Point 4"
+
+
+def test_another_scene_under_the_same_name_has_measurements_of_its_own(georeferenced, local):
+    assert key_of("look", georeferenced) == key_of("look", georeferenced)
+    assert len({key_of("look", georeferenced), key_of("look", local), key_of("other", local)}) == 3
 
 
 def test_csv_has_degrees_and_metres_of_both_ends(two, georeferenced):

@@ -150,8 +150,65 @@ def test_who_ends_it_loses_what_was_not_kept(viewing_of, kept):
     if kept:
         adaptation.keep("Person 1")
         wait_until(lambda: adaptation.status().can_undo, "kept")
-    viewing.state.end("Person 1")
+    viewing.state.end("Person 1", told_of_unkept=True)
     assert len(ended(viewing).artifacts) == int(kept)
+
+
+def test_what_nobody_was_asked_about_is_not_lost(viewing_of):
+    """Somebody asks to end it; before they press again, another one has learned."""
+    viewing = viewing_of("unasked")
+    adaptation = viewing.state.adaptation
+    wait_until(lambda: viewing.state.backend.model().renderer, "the model")
+    adaptation.start("Person 2", FLIGHT, 1)
+    wait_until(lambda: adaptation.status().steps == 1, "a step")
+    viewing.state.end("Person 1", told_of_unkept=False)
+    assert ended(viewing).artifacts == (f"checkpoints/step{TRAINED_STEPS + 1:06d}",)
+
+
+def test_a_save_in_progress_at_the_end_is_in_the_result(viewing_of, monkeypatch):
+    viewing = viewing_of("saving")
+    adaptation, backend = viewing.state.adaptation, viewing.state.backend
+    wait_until(lambda: backend.model().renderer, "the model")
+    saving, save = threading.Event(), backend.save
+
+    def slowly():
+        saving.set()
+        wait_until(lambda: adaptation._closed, "the page ends meanwhile")
+        return save()
+
+    monkeypatch.setattr(backend, "save", slowly)
+    adaptation.save()
+    assert saving.wait(30)
+    viewing.state.end("Person 1")
+    assert ended(viewing).artifacts == (f"checkpoints/step{TRAINED_STEPS:06d}",)
+
+
+def test_a_page_that_cannot_be_built_says_so_and_leaves_no_thread(viewing_of, monkeypatch, caplog):
+    def fails(*_):
+        raise RuntimeError("no tabs today")
+
+    monkeypatch.setattr(session.Page, "_build", fails)
+    viewing = viewing_of("unbuilt")
+    with viewing.browser() as browser:
+        browser.wait_for(lambda message: "This page could not be built" in str(message))
+    assert "no tabs today" in caplog.text
+    assert not [one.name for one in threading.enumerate() if one.name == "render queue"]
+
+
+def test_a_part_of_the_page_that_fails_is_logged_once_and_the_others_go_on(viewing_of, monkeypatch, caplog):
+    asked = []
+
+    def fails(_):
+        asked.append(1)
+        raise RuntimeError("no choice today")
+
+    monkeypatch.setattr("adaptive_nerf.viewer.model_choice.ModelChoice.tick", fails)
+    monkeypatch.setattr("adaptive_nerf.viewer.page.TABS_EVERY_S", 0.0)
+    viewing = viewing_of("faulty")
+    with viewing.browser() as browser:
+        wait_until(lambda: len(asked) > 3, "it was asked again and again")
+        browser.wait_for(lambda message: "no time limit" in str(message))
+    assert caplog.text.count("met a fault") == 1
 
 
 def test_it_ends_when_its_time_is_over(viewing_of, caplog):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptive_nerf.common.errors import BadData
+from adaptive_nerf.common.errors import BadData, DiskFull
 from adaptive_nerf.viewer.backend import StepTaken
 from adaptive_nerf.viewer.shared_adaptation import LONGEST_CURVE, NotNow, SharedAdaptation
 from tests.support.waiting import wait_until
@@ -22,6 +22,8 @@ class FakeModel:
     shown: list = field(default_factory=list)
     looked: float = 0.0  # seconds that every look takes
     problem: Exception | None = None
+    disk_problem: Exception | None = None
+    settling: threading.Event = field(default_factory=threading.Event)
     go: threading.Event = field(default_factory=threading.Event)
 
     def begin_adaptation(self, flight):
@@ -47,6 +49,7 @@ class FakeModel:
         self.value = self.before
 
     def keep(self):
+        assert self.settling.wait(30)
         self.kept.append(self.before)
 
     def undo(self):
@@ -54,6 +57,11 @@ class FakeModel:
 
     def can_undo(self):
         return bool(self.kept)
+
+    def write_kept(self):
+        if self.disk_problem:
+            raise self.disk_problem
+        return self.save()
 
     def save(self):
         return Path(f"checkpoints/step{self.value:06d}")
@@ -63,6 +71,7 @@ class FakeModel:
 def model():
     made = FakeModel()
     made.go.set()
+    made.settling.set()
     return made
 
 
@@ -71,6 +80,7 @@ def shared(model):
     made = SharedAdaptation(model)
     yield made
     model.go.set()
+    model.settling.set()
     made.close()
 
 
@@ -163,6 +173,40 @@ def test_two_long_things_at_once_are_refused(shared, model):
     wait_until(rests(shared), "saved")
     assert shared.status().saved.startswith("checkpoints/step")
     assert shared.status().steps == 2, "saving does not stop it"
+
+
+def test_what_is_being_kept_is_not_started_again_meanwhile(shared, model):
+    run(shared)
+    model.settling.clear()
+    shared.keep("Ada")
+    for press in (lambda: shared.start("Ada", "after", 9), lambda: shared.step("Ada", "after")):
+        with pytest.raises(NotNow, match="busy with keeping it"):
+            press()
+    model.settling.set()
+    wait_until(rests(shared), "kept")
+    assert model.value == 5
+    assert not shared.status().running
+
+
+def test_what_was_kept_is_written_and_the_place_is_told_until_it_is_undone(shared):
+    run(shared)
+    shared.keep("Ada")
+    wait_until(lambda: rests(shared)() and shared.status().can_undo, "kept")
+    assert (shared.status().kept, shared.status().saved) == ("checkpoints/step000005", "")
+    shared.undo("Ada")
+    wait_until(lambda: rests(shared)() and not shared.status().can_undo, "undone")
+    assert shared.status().kept == ""
+
+
+@pytest.mark.parametrize("problem", [DiskFull("step5"), OSError("gone"), MemoryError()], ids=repr)
+def test_what_cannot_be_written_is_kept_all_the_same_and_told(shared, model, problem):
+    model.disk_problem = problem
+    run(shared)
+    shared.keep("Ada")
+    wait_until(lambda: rests(shared)() and shared.status().can_undo, "kept")
+    assert model.kept == [0]
+    assert "kept, but in memory alone" in shared.status().error
+    assert (shared.status().kept, shared.status().changed) == ("", False)
 
 
 @pytest.mark.parametrize("problem", [BadData("continual/after", "is gone"), RuntimeError("lost its way")], ids=repr)

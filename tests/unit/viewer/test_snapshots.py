@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,6 +19,13 @@ def test_a_picture_lies_beside_its_pose(tmp_path, georeferenced):
     assert pose["heading_deg"] == pytest.approx(0)
     assert pose["open_at"].startswith("/?initialCameraPosition=0.000,-50.000,20.000")
     assert "°" in pose["position"]
+
+
+def test_two_people_in_one_second_have_a_picture_each(tmp_path):
+    with ThreadPoolExecutor(8) as people:
+        taken = list(people.map(lambda n: save_snapshot(tmp_path, bytes([n]), {"by": n}, AT), range(40)))
+    assert len({path.name for path in taken}) == 40
+    assert [path.read_bytes() for path in taken] == [bytes([n]) for n in range(40)]
 
 
 def test_two_pictures_of_one_second_are_both_kept(tmp_path):

@@ -24,9 +24,17 @@ GOOD = Situation(ModelState.READY, quality=Quality.FULL, took_s=0.84)
     (replace(GOOD, looked_at="Checkpoint of step 3"), "You look at:</b> Checkpoint of step 3"),
     (replace(GOOD, compared_with="Checkpoint of step 3"), "Compared with:</b> Checkpoint of step 3"),
     (replace(GOOD, notice="no newer one"), "no newer one"),
+    (replace(GOOD, model=ModelState.LOADING, model_words="step 9", has_model=True), "Loading a newer model</b> step 9"),
+    (replace(GOOD, model=ModelState.FAILED, model_words="half", has_model=True), "newer model could not be opened"),
     (replace(GOOD, missing="no normals"), "no normals")])
 def test_every_state_is_said(situation, told):
     assert told in status_html(situation)
+
+
+@pytest.mark.parametrize("state", [ModelState.LOADING, ModelState.FAILED])
+def test_what_becomes_of_a_newer_model_stands_below_the_picture_of_the_older(state):
+    told = status_html(replace(GOOD, model=state, model_words="step 9", has_model=True))
+    assert told.index("Finished picture") < told.index("step 9")
 
 
 @pytest.mark.parametrize("field", ["failure", "missing", "looked_at", "compared_with", "notice"])

@@ -79,6 +79,28 @@ def test_a_damaged_model_is_named(flown):
         survey_points.survey_points(scene, flight.model)
 
 
+@pytest.mark.parametrize(("program", "words"), [
+    ("import sys; sys.stderr.write('Segmentation fault'); sys.exit(4)", r"exit 4: Segmentation fault"),
+    ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "exit -9: no message"),
+    ("print('PK\\x03\\x04 and no more')", "its reader wrote half of it")])
+def test_a_reader_that_ends_badly_is_told_with_its_last_words(tmp_path, flown, monkeypatch, program, words):
+    (tmp_path / "bad_reader.py").write_text(program)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(survey_points, "READER", "bad_reader")
+    with pytest.raises(BadData, match=words):
+        survey_points.read_survey(tmp_path)
+
+
+def test_a_reader_is_given_up_when_the_page_ends(tmp_path, monkeypatch):
+    (tmp_path / "slow_reader.py").write_text("import time; time.sleep(600)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(survey_points, "READER", "slow_reader")
+    asked = []
+    with pytest.raises(BadData, match="not done"):
+        survey_points.read_survey(tmp_path, lambda: asked.append(1) or len(asked) > 1)
+    assert len(asked) == 2
+
+
 def test_a_large_cloud_is_thinned_everywhere_alike(monkeypatch):
     monkeypatch.setattr(survey_points, "MOST_POINTS", 1000)
     kept = thinned_evenly(100_000)
