@@ -20,6 +20,7 @@ from adaptive_nerf.viewer.session_state import SessionState
 from adaptive_nerf.viewer.viewpoints import UP
 
 GOODBYE_S = 0.1  # until the last words have left
+LEAVING_S = 10.0  # at most, for pages whose browsers went just now
 log = logging.getLogger(__name__)
 
 
@@ -37,9 +38,10 @@ class PageServer:
         self._session, self._make_page = session, make_page
         port = listening.getsockname()[1]
         self.address = address_for_people(host, port)
-        self._lock = threading.Lock()  # of the two below
+        self._lock = threading.Condition()  # of the three below
         self._pages: dict[int, ClosingPage] = {}
         self._here: set[int] = set()
+        self._leaving = 0  # pages that are being closed because their browser has gone
         self._viser = InnerServer()
         self._begin_with_overview()
         self._viser.on_client_connect(self._came)
@@ -76,9 +78,15 @@ class PageServer:
         with self._lock:
             self._here.discard(client.client_id)
             page = self._pages.pop(client.client_id, None)
+            self._leaving += page is not None
         log.info("%s left the page", self._session.name_of(client.client_id) or "somebody")
         if page is not None:
-            page.close()
+            try:
+                page.close()
+            finally:
+                with self._lock:
+                    self._leaving -= 1
+                    self._lock.notify_all()
         self._session.left(client.client_id)
 
     def close(self, why: str = "") -> None:
@@ -94,4 +102,6 @@ class PageServer:
             self._here.clear()
         for page in pages:
             page.close()
+        with self._lock:
+            self._lock.wait_for(lambda: not self._leaving, LEAVING_S)
         self._viser.stop()
