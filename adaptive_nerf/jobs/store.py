@@ -183,6 +183,12 @@ class Store:
                                         "WHERE state = 'RETRY_WAIT'")
         return found
 
+    def unfinished(self) -> dict[str, Path]:
+        """Names and folders of all jobs that have not ended."""
+        with self._reading():
+            return {job_id: Path(log_dir) for job_id, log_dir in self._database.execute(
+                f"SELECT job_id, log_dir FROM jobs WHERE NOT {in_states(TERMINAL)}")}
+
     def counts(self) -> dict[State, int]:
         with self._reading():
             return {State(state): count for state, count in
