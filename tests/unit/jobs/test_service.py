@@ -91,6 +91,16 @@ def test_logs_that_are_gone_are_a_reason_to_hold_back_and_not_to_fall(settings, 
     assert (service.vitals.health().ready, service.vitals.health().disk_free_bytes) == (False, 0)
 
 
+def test_a_viewer_holds_none_of_the_slots_that_are_counted(settings):
+    service = Service(settings, NoBroker())
+    for number, slot in enumerate(("cpu-0", "light-0")):
+        job = type("Job", (), {"slots": (slot,)})()
+        service.supervisor.live[str(number)] = type("Live", (), {"job": job})()
+    health = service.vitals.health()
+    service.store.close()
+    assert (health.slots, health.slots_held) == (1, 1)
+
+
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.RETRY_WAIT])
 def test_other_logs_are_refused_while_a_job_of_the_former_ones_has_not_ended(settings, state):
     store = Store(settings.state, "mediator-1")

@@ -219,6 +219,23 @@ def test_a_folder_that_cannot_be_used_is_no_fault_of_the_job(world):
     assert (world.job().state, world.job().reason) == (State.RETRY_WAIT, Reason.SPAWN_FAILED)
 
 
+def test_a_job_json_that_cannot_be_read_for_now_is_no_fault_of_the_job(world):
+    world.send(named("a"))
+    (world.settings.logs / "a" / "job.json").mkdir(parents=True)
+    world.step()
+    assert (world.job().state, world.job().reason) == (State.RETRY_WAIT, Reason.SPAWN_FAILED)
+
+
+def test_a_folder_in_trouble_does_not_end_a_job_that_runs(world):
+    world.send(named("a"))
+    world.step()
+    folder = world.settings.logs / "a"
+    folder.rename(folder.with_name("aside"))
+    folder.write_text("no folder")
+    world.step(1)
+    assert world.job().state is State.RUNNING
+
+
 def full_for(world, monkeypatch, states):
     """The disk takes no move to one of the states, once."""
     move = world.store.move
