@@ -12,7 +12,8 @@ import pytest
 
 from adaptive_nerf.jobs import processes
 from adaptive_nerf.jobs.attempt_files import NONCE_NAME
-from adaptive_nerf.jobs.processes import StillAlive, all_pids, hold, holds_one_of, kill_all, member_of, stat_of
+from adaptive_nerf.jobs.processes import StillAlive, hold, holds_one_of, kill_all, member_of, stat_of
+from tests.support.attempts import find_pids
 from tests.support.freezer import a_freezer
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
@@ -62,10 +63,6 @@ def test_a_process_that_nobody_has_buried_is_dead(spawn):
     child = spawn("print('up', flush=True)")
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert stat_of(child.pid).dead
-
-
-def find_pids(belongs):
-    return {pid for pids in all_pids() for pid in pids if belongs(pid)}
 
 
 def test_only_the_very_nonce_counts(spawn, nonce):
