@@ -5,11 +5,13 @@ Jobs go on when it is stopped or killed, and are taken back at its next start.
 """
 
 import signal
+from argparse import Namespace
 from pathlib import Path
 
 import scripts._launch  # noqa: F401  (first: finds the project's Python)
 from adaptive_nerf.common import command_line, log_setup
-from adaptive_nerf.common.errors import BadUsage
+from adaptive_nerf.common.atomic_files import disk_full_named
+from adaptive_nerf.common.errors import BadUsage, DiskFull, Failure
 from adaptive_nerf.jobs.cleanup import clean_up
 from adaptive_nerf.jobs.launch import default_runner
 from adaptive_nerf.jobs.paths import Roots
@@ -32,7 +34,7 @@ def arguments() -> command_line.Parser:
     command.add_argument("--kafka-config", type=Path, metavar="FILE", help="TLS and login, as properties or JSON")
     command.add_argument("--group_id", default="nerf-mediator", help="consumer group; one mediator in each")
     command.add_argument("--cleanup", action="store_true", help="first remove finished jobs from the logs folder, "
-                         "without asking; logs/example, live jobs and foreign files stay")
+                         "without asking; logs/example, other jobs and foreign files stay")
     command.add_argument("--devices", metavar="0,1", help="GPUs to use, by number or UUID; without it all")
     command.add_argument("--slots", type=int, metavar="N", help="jobs at once on the CPU; without it one")
     command.add_argument("--light-slots", type=int, default=4, metavar="N", help="viewers at once")
@@ -63,10 +65,15 @@ def main() -> None:
     for root in given.root or []:
         if not root.is_dir():
             raise BadUsage(f"--root {root} is no folder; name one that holds what jobs may read")
+    try:
+        with disk_full_named(given.state):
+            serve(given, topics)
+    except DiskFull as error:  # exit 1 and not 2, which tells systemd that another try is of no use
+        raise Failure(str(error)) from error
+
+
+def serve(given: Namespace, topics: Topics) -> None:
     log_setup.set_up(given.logs)
-    broker = broker_of(given.broker, given.state, given.kafka_config)
-    if given.cleanup:
-        clean_up(given.logs)
     logs = given.logs.resolve()
     settings = Settings(
         topics=topics, group_id=given.group_id, roots=Roots.of(logs, given.root or [Path("data")]),
@@ -74,10 +81,13 @@ def main() -> None:
         slots=given.slots, light_slots=given.light_slots, http="" if given.http == "off" else given.http,
         grace_s=given.grace, retry_base_s=given.retry_base, backlog=given.backlog,
         at_stop="drain" if given.drain else "stop" if given.stop_jobs else "leave")
-    service = Service(settings, broker)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: service.leave())
+    broker = broker_of(given.broker, given.state, given.kafka_config)
     try:
+        service = Service(settings, broker)
+        if given.cleanup:
+            clean_up(logs, service.store.unfinished())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: service.leave())
         service.run()
     finally:
         broker.close()

@@ -32,6 +32,7 @@ from adaptive_nerf.common.run_progress import Result, Run, RunProgress, StopRequ
 from adaptive_nerf.common.say import say
 from adaptive_nerf.jobs import job_file
 from adaptive_nerf.jobs.fields import Envelope
+from adaptive_nerf.jobs.job_folder import OF_ONE_ATTEMPT
 from adaptive_nerf.jobs.message import BadMessage, job_of
 from adaptive_nerf.jobs.states import Exit
 
@@ -45,7 +46,6 @@ OPERATIONS = {
     "video": "adaptive_nerf.pipelines.video:make_video",
 }
 TAKEN = {errno.EADDRINUSE, *atomic_files.OUT_OF_SPACE}
-OF_ONE_ATTEMPT = ("failure.json", "result.json", "progress.json", "viewer_url")
 EXAMPLES = """\
   .venv/bin/python adaptive_nerf/nerf_runner.py --configPath configs/train.json --out logs/try
   .venv/bin/python adaptive_nerf/nerf_runner.py --configPath configs/view.json --out logs/look --set viewer_port=7071"""
@@ -87,14 +87,16 @@ def main() -> NoReturn:
 
 def run_job(config: Path, out: Path, settings: list[str]) -> Exit:
     """From files to files and an exit code."""
-    stop, ours, effective = StopSignal(), False, dict[str, Any]()
+    stop, effective = StopSignal(), dict[str, Any]()
+    ours = not settings and config.resolve() == (out / job_file.NAME).resolve()  # else not before it is claimed
     try:
         stop.install()
         sent = job_file.with_settings(job_file.read_message(config), settings)
         read = job_of(sent)
         job = read.job.model_copy(update={"job_id": out.resolve().name})
-        _prepare(out, sent, job, read.warnings)
+        _claim(out, sent)
         ours = True
+        _prepare(out, sent, job, read.warnings)
         operation = find_operation(str(sent["op"]))
         stop.install()  # again: pycolmap, which most operations bring along, takes SIGTERM for itself
         stop.check()
@@ -108,9 +110,10 @@ def run_job(config: Path, out: Path, settings: list[str]) -> Exit:
             log.exception("%s failed", config)
         else:
             log.error("error: %s", error)
-        _tell_failure(out, code, error)
         if isinstance(error, StopRequested) and ours:
             _tell_stop(out, error.result or Result(), effective)
+        elif ours:
+            _tell_failure(out, code, error)
         return code
     log.info("done: %s", out)
     return Exit.DONE
@@ -121,8 +124,6 @@ def find_operation(op: str) -> Operation:
     try:
         operation: Operation = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
-        if error.name and f"{module}.".startswith(f"{error.name}."):
-            raise BrokenInstallation(f"{op} is not built yet; a later version of this program brings it") from error
         raise BrokenInstallation(f"{op} needs {error.name}, which is not installed; run make setup") from error
     except ImportError as error:
         raise BrokenInstallation(f"{op} cannot be loaded: {error}; run make setup") from error
@@ -142,16 +143,20 @@ def exit_code(error: BaseException) -> Exit:
     return next((code for code, is_it in kinds.items() if is_it), Exit.OWN_FAULT)
 
 
-def _prepare(out: Path, sent: dict[str, Any], job: Envelope, warnings: Sequence[str]) -> None:
+def _claim(out: Path, sent: dict[str, Any]) -> None:
+    """From here on the folder is this job's."""
     path = out / job_file.NAME
     if path.exists():
         job_file.check_same(path, sent)
     atomic_files.make_folder(out)
+
+
+def _prepare(out: Path, sent: dict[str, Any], job: Envelope, warnings: Sequence[str]) -> None:
     set_up_file(out / "log.txt")
     for name in OF_ONE_ATTEMPT:
         (out / name).unlink(missing_ok=True)
     run = provenance()
-    job_file.record_run(path, sent, job.model_dump(mode="json"), run)
+    job_file.record_run(out / job_file.NAME, sent, job.model_dump(mode="json"), run)
     log.info("%s, process %d, commit %s", sent["op"], os.getpid(), run["commit"] or "unknown")
     for warning in warnings:
         log.warning("%s", warning)
@@ -173,7 +178,7 @@ def _tell_stop(out: Path, result: Result, effective: dict[str, Any]) -> None:
 
 def _tell_failure(out: Path, code: Exit, error: Exception) -> None:
     """failure.json, where there is a folder to write it to and room for it."""
-    if code is Exit.STOPPED or not out.is_dir():
+    if not out.is_dir():
         return
     cause, hint = _cause_and_hint(code, error)
     try:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.common.transport import Assigned, Member
 from kafka_utils import dev_broker, topic_manager
 from kafka_utils.consumer import Consumer
@@ -51,5 +52,8 @@ def broker_of(broker: str | None, state: Path, config_file: Path | None) -> Kafk
     """`embedded` starts one of our own; nothing at all means the one that was started here, else the usual address."""
     if broker != EMBEDDED:
         return KafkaBroker(dev_broker.default_broker(state) if broker is None else broker, config_file)
+    if config_file is not None:
+        raise BadUsage(f"--broker {EMBEDDED} wants neither TLS nor a login; leave --kafka-config {config_file} out, or "
+                       f"name the broker that it is for")
     embedded = dev_broker.start(state)
     return KafkaBroker(embedded.address, None, embedded)

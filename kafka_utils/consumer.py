@@ -3,7 +3,8 @@
 Membership is static (`instance_id`): a restarted member gets its partitions back at once instead of after a timeout.
 All calls, and the callbacks, run in the thread that calls take() and commit(). A broker that is away is no error:
 `connected` is False and `last_error` says why. After Fenced close the consumer; after any other error go on taking.
-In a callback, no blocking method of the library's own consumer may be called: the library would abort the process.
+In a callback, poll, consume, list_topics and cluster_id of the library's own consumer may not be called: they serve
+callbacks themselves, and the library would abort the process. committed does not, and may be.
 """
 
 from __future__ import annotations
@@ -79,9 +80,6 @@ class Consumer:
     def last_error(self) -> str:
         """Why not connected, in one line; empty when all is well."""
         return self._link.last_error
-
-    def since_last_contact_s(self) -> float:
-        return self._link.since_last_contact_s()
 
     def take(self, wait_s: float = 0.2, most: int = 500) -> list[Received]:
         """What has come, in order per partition; [] when nothing did. Waits for the first message only."""

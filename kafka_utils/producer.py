@@ -10,13 +10,15 @@ from typing import Any
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from adaptive_nerf.common.transport import Undelivered
 from kafka_utils.errors import error_of, plain
 from kafka_utils.link import LibraryLog
 from kafka_utils.topic_manager import CONNECTION
 
 log = logging.getLogger(__name__)
-Done = Callable[[str | None], None]
+Done = Callable[[Undelivered | None], None]
 DROP_S = 1.0
+NEVER = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD}  # the fault of the record itself
 
 SETTINGS: dict[str, Any] = {
     **CONNECTION,
@@ -33,7 +35,7 @@ SETTINGS: dict[str, Any] = {
 class Producer:
     def __init__(self, settings: Mapping[str, str], client_id: str):
         self._config = {**SETTINGS, **settings, "client.id": client_id, "error_cb": self._on_error}
-        self._answers: deque[tuple[Done, str | None]] = deque()
+        self._answers: deque[tuple[Done, Undelivered | None]] = deque()
         self._broken = False
         self._inner = self._make()
 
@@ -43,18 +45,20 @@ class Producer:
             self._start_anew()
 
         def on_delivery(error: KafkaError | None, _: Message) -> None:
-            self._answers.append((done, None if error is None else plain(error)))
+            self._answers.append((done, None if error is None else _undelivered(error)))
 
         try:
             self._inner.produce(topic, value=value, key=key, headers=list(headers.items()), on_delivery=on_delivery)
         except BufferError:
             return False
         except KafkaException as error:  # refused by the library at once, as a record that is too large
-            self._answers.append((done, plain(error_of(error))))
+            self._answers.append((done, _undelivered(error_of(error))))
         return True
 
     def poll(self, wait_s: float) -> int:
         """Serve what was answered; returns how many records that were."""
+        if self._broken:
+            self._start_anew()
         self._inner.poll(0 if self._answers else wait_s)
         return self._tell()
 
@@ -95,3 +99,7 @@ class Producer:
         if error.fatal():  # the guarantee of order and no doubles is broken: this client refuses to go on
             log.warning("the producer cannot go on: %s", plain(error))
             self._broken = True
+
+
+def _undelivered(error: KafkaError) -> Undelivered:
+    return Undelivered(plain(error), never=error.code() in NEVER)

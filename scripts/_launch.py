@@ -15,5 +15,5 @@ if program.is_file() and program.resolve().parent in (CLONE, CLONE / "scripts"):
 
 if PYTHON.exists() and Path(sys.prefix) != CLONE / ".venv":
     os.execv(PYTHON, [str(PYTHON), *sys.argv])
-if find_spec("adaptive_nerf") is None:
+if any(find_spec(name) is None for name in ("adaptive_nerf", "confluent_kafka")):  # the first lies in a clone
     sys.exit("error: the project is not set up in this Python; run `make setup` in the clone first")

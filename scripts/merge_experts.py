@@ -13,7 +13,9 @@ from pathlib import Path
 import _launch  # noqa: F401  (first: finds the project's Python)
 
 from adaptive_nerf.common.command_line import parser, print_json, run
+from adaptive_nerf.common.errors import BadUsage
 from adaptive_nerf.common.say import say
+from adaptive_nerf.jobs import job_file
 from adaptive_nerf.models.checkpoint_store import CheckpointStore
 from adaptive_nerf.models.merging import merge, owners_of
 from adaptive_nerf.pipelines.opening import Places, find_checkpoint
@@ -29,6 +31,9 @@ def main() -> None:
     places = Places(Path("logs").resolve(), ())
     parts = [find_checkpoint(part, options.prefix, places) for part in options.parts]
     owners = owners_of(parts)
+    if (options.output / job_file.NAME).exists():
+        raise BadUsage(f"{options.output} is the folder of a job, whose best and last would name the merged model; "
+                       f"choose another name")
     store = CheckpointStore.of_job(options.output)
     merged = merge(parts, store.place(max(part.manifest.step for part in parts)))
     for name in ("best", "last"):

@@ -62,7 +62,7 @@ def line_of(event: Event) -> str:
             f"the next one in {duration(event.get('retry_in_s') or 0)}"))),
         "succeeded": ", ".join(filter(None, ("is done", figures((event.get("result") or {}).get("metrics")),
                                              f"see {event.get('log_dir')}"))),
-        "cancelled": "is cancelled"}
+        "cancelled": "is cancelled" + (f", as was asked on {asked_at}" if (asked_at := event.get("asked_at")) else "")}
     return printable_lines(_failure(event)) if name == "failed" else printable(lines.get(name, ""))
 
 

@@ -34,37 +34,43 @@ class Follower:
     def pieces(self) -> Iterator[bytes]:
         """What is there and was not read yet."""
         while True:
-            if self._file is not None:
-                yield from iter(lambda: self._file[1].read(PIECE_BYTES) if self._file else b"", b"")
-            if not self._go_on():
+            yield from self._rest()
+            if not (turn := self._next()):
                 return
+            yield from self._rest()  # what came before there was a next one, and after the look above
+            self._turn_to(turn)
 
     def close(self) -> None:
         if self._file is not None:
             self._file[1].close()
 
-    def _go_on(self) -> bool:
-        """To the next file, or to the next attempt; False when there is none yet."""
+    def _rest(self) -> Iterator[bytes]:
+        while self._file is not None and (piece := self._file[1].read(PIECE_BYTES)):
+            yield piece
+
+    def _next(self) -> Path | int | None:
+        """The next file of the attempt, or the next attempt; None when there is none yet."""
         there = self._file[0] if self._file else None
         files = [path for path in output_files(self._folder / "attempts" / str(self._attempt))
                  if there is None or path > there or path.parent != there.parent]
-        if not files:
-            later = [number for number in _attempts(self._folder) if number > self._attempt]
-            if not later:
-                return False
+        if files:
+            return files[0]
+        return min((number for number in _attempts(self._folder) if number > self._attempt), default=None)
+
+    def _turn_to(self, turn: Path | int) -> None:
+        if isinstance(turn, int):
             if self._attempt:
-                say(f"--- attempt {min(later)}")
-            self._attempt = min(later)
-            return True
+                say(f"--- attempt {turn}")
+            self._attempt = turn
+            return
         try:
-            stream = files[0].open("rb")
+            stream = turn.open("rb")
         except FileNotFoundError:  # it was dropped just now, for it was the oldest; a later one is there
-            return True
+            return
         self.close()
-        if there is not None and _is_gap(there, files[0]):
+        if self._file is not None and _is_gap(self._file[0], turn):
             say("--- what was printed in between was too much to be kept")
-        self._file = files[0], stream
-        return True
+        self._file = turn, stream
 
 
 class Output(Protocol):

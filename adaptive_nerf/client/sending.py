@@ -17,6 +17,7 @@ from adaptive_nerf.client.interrupts import interrupt_deferred
 from adaptive_nerf.client.plain_text import error_lines
 from adaptive_nerf.client.way import Way
 from adaptive_nerf.common.errors import AdaptiveNerfError, BadInput, Failure
+from adaptive_nerf.common.transport import Undelivered
 from adaptive_nerf.jobs.control import NoMediator, ask
 from adaptive_nerf.jobs.job_file import read_message, with_settings
 from adaptive_nerf.jobs.message import BadMessage, job_of
@@ -53,7 +54,7 @@ def as_bytes(sent: Mapping[str, Any]) -> bytes:
 def deliver(way: Way, topic: str, value: bytes) -> None:
     """Returns when the broker has acknowledged it."""
     producer = Producer(way.settings, f"sender-{os.getpid()}")
-    outcome: list[str | None] = []
+    outcome: list[Undelivered | None] = []
     deadline_s = time.monotonic() + DELIVERY_S
     try:
         producer.submit(topic, None, value, {}, outcome.append)

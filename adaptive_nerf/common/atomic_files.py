@@ -37,7 +37,7 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
+def write_bytes(path: Path, content: bytes, durable: bool = True, mode: int = 0o666) -> None:
     """Write the file whole or not at all; an older one stays until the new one is safe on the disk.
 
     Not `durable`: whole against a kill, but not against a power cut; for files of a folder that is brought to the disk
@@ -46,7 +46,8 @@ def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with disk_full_named(path):
         try:
-            with temporary.open("wb") as stream:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+            with os.fdopen(descriptor, "wb") as stream:
                 stream.write(content)
                 if durable:
                     stream.flush()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -58,7 +57,7 @@ class Run(Generic[Spec]):
     def publish_url(self, url: str) -> None:
         """Where people can look at the job. The whole address, with its token, is for the owner's eyes alone."""
         write_private(self.out / "viewer_url", url + "\n")
-        self.progress.tell_url(url.partition("#")[0].partition("?")[0])
+        self.progress.tell_url(without_token(url))
 
 
 class RunProgress:
@@ -121,11 +120,12 @@ class RunProgress:
 
 def write_private(path: Path, text: str) -> None:
     """A file that only its owner can read, whole or absent."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-    temporary.replace(path)
+    atomic_files.write_bytes(path, text.encode(), durable=False, mode=0o600)
+
+
+def without_token(url: str) -> str:
+    """A viewer's address for everybody: what opens it stands behind the "?" or the "#"."""
+    return url.partition("#")[0].partition("?")[0]
 
 
 def _eta_s(began: tuple[float, float], here: tuple[float, float], of: float | None) -> float | None:

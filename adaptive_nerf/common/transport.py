@@ -63,6 +63,17 @@ class Member:
     host: str
 
 
+class Undelivered(str):
+    """Why a record did not arrive. `never`: nor will it, for it is the record that is at fault; else try it again."""
+
+    never: bool
+
+    def __new__(cls, why: str, never: bool) -> Undelivered:
+        made = super().__new__(cls, why)
+        made.never = never
+        return made
+
+
 class MessageSource(Protocol):
     def take(self, wait_s: float = 0.2, most: int = 500) -> list[Received]: ...
     def commit(self, next_offsets: Mapping[Partition, int], mark: str) -> None: ...
@@ -80,9 +91,8 @@ class MessageSource(Protocol):
 
 class MessageSink(Protocol):
     def submit(self, topic: str, key: bytes | None, value: bytes, headers: Mapping[str, str],
-               done: Callable[[str | None], None]) -> bool: ...
+               done: Callable[[Undelivered | None], None]) -> bool: ...
     def poll(self, wait_s: float) -> int: ...
-    def flush(self, wait_s: float) -> int: ...
     def close(self) -> None: ...
 
 

@@ -36,11 +36,13 @@ def find_slots(devices: str | None, cpu_slots: int | None, environment: Mapping[
     """`devices`: numbers or UUIDs, "0,1"; without it those that CUDA_VISIBLE_DEVICES allows, else all."""
     if cpu_slots is not None and cpu_slots < 0:
         raise BadUsage(f"--slots {cpu_slots}: give 0 or more")
-    uuids = gpu_uuids()
-    if devices is not None:
-        uuids = _picked(devices, uuids, "--devices")
-    elif uuids and VISIBLE in environment:
-        uuids = _picked(environment[VISIBLE], uuids, VISIBLE)
+    where, wanted = ("--devices", devices) if devices is not None else (VISIBLE, environment.get(VISIBLE))
+    if wanted is not None and _wants_none(wanted):  # then the driver is not asked: it may be broken
+        uuids = []
+    else:
+        uuids = gpu_uuids()
+        if wanted is not None and (uuids or devices is not None):
+            uuids = _picked(wanted, uuids, where)
     gpus = [_looked_at(Slot(uuid, "gpu", uuid)) for uuid in uuids]
     return gpus + [Slot(f"cpu-{number}", "cpu", "") for number in range(1 if cpu_slots is None else cpu_slots)]
 
@@ -70,17 +72,22 @@ def _looked_at(gpu: Slot) -> Slot:
 
 
 def _picked(wanted: str, uuids: list[str], where: str) -> list[str]:
-    names = [name.strip() for name in wanted.split(",") if name.strip()]
-    if names in ([], ["none"], ["-1"], ["NoDevFiles"]):
-        return []
     found = []
-    for name in names:
+    for name in _names(wanted):
         match = _matching(name, uuids)
         if len(match) != 1 or match[0] in found:
             problem = "is named twice" if match and match[0] in found else "is no GPU of this host"
             raise BadUsage(f"{where}: {name} {problem}; there are {_shown(uuids)}")
         found += match
     return found
+
+
+def _wants_none(wanted: str) -> bool:
+    return _names(wanted) in ([], ["none"], ["-1"], ["NoDevFiles"])
+
+
+def _names(wanted: str) -> list[str]:
+    return [name.strip() for name in wanted.split(",") if name.strip()]
 
 
 def _matching(name: str, uuids: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -20,22 +21,37 @@ class Disk:
 
     def low(self) -> str:
         """Why nothing new should begin; empty when there is room."""
-        for folder in self.folders:
+        return next((why for folder in self.folders if (why := self._trouble(folder))), "")
+
+    def _trouble(self, folder: Path) -> str:
+        try:
             free = shutil.disk_usage(folder).free
-            if free < self.low_bytes:
-                return (f"only {free // MIB} MiB are free in {folder}, less than {self.low_bytes // MIB}; "
-                        f"make room, and it goes on by itself")
+        except OSError as error:  # removed, or not mounted: a passing trouble too
+            return f"cannot look at {folder}: {(error.strerror or 'unreadable').lower()}; bring the folder back"
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return f"{folder} cannot be written; mount it for writing, or give this user the right to"
+        if free < self.low_bytes:
+            return (f"only {free // MIB} MiB are free in {folder}, less than {self.low_bytes // MIB}; "
+                    f"make room, and it goes on by itself")
         return ""
+
+    def free_bytes(self) -> int:
+        """Where jobs write; 0 where nobody can tell."""
+        try:
+            return shutil.disk_usage(self.folders[1]).free
+        except OSError:
+            return 0
 
     def keep_ballast(self) -> None:
         """Once there is room again."""
         if self.low() or (self.ballast.exists() and self.ballast.stat().st_size == BALLAST_BYTES):
             return
-        with self.ballast.open("wb") as stream:
+        with contextlib.suppress(OSError), self.ballast.open("wb") as stream:  # no room after all, or a quota
             os.posix_fallocate(stream.fileno(), 0, BALLAST_BYTES)
 
     def drop_ballast(self) -> bool:
         """True when that made room."""
-        existed = self.ballast.exists()
-        self.ballast.unlink(missing_ok=True)
-        return existed
+        with contextlib.suppress(OSError):
+            self.ballast.unlink()
+            return True
+        return False

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from typing import Any
 
 from adaptive_nerf.common import provenance
 from adaptive_nerf.common.transport import Broker
+from adaptive_nerf.jobs.disk import Disk
 from adaptive_nerf.jobs.http import Health
 from adaptive_nerf.jobs.line import Line, LineState
 from adaptive_nerf.jobs.settings import Settings
@@ -22,9 +22,9 @@ class Vitals:
     """Reads the service's parts whenever it is asked, from any thread; they know nothing of it."""
 
     def __init__(self, settings: Settings, broker: Broker, line: Line, supervisor: Supervisor,
-                 disk_low: Callable[[], str]):
+                 disk: Disk, disk_low: Callable[[], str]):
         self._settings, self._broker, self._line, self._supervisor = settings, broker, line, supervisor
-        self._disk_low = disk_low
+        self._disk, self._disk_low = disk, disk_low
         self._commit = provenance.commit() or ""
         self.beat()
 
@@ -40,8 +40,8 @@ class Vitals:
         live, slots = self._supervisor.live.values(), self._supervisor.devices.slots
         return Health(
             live=not stalled, ready=connected and not why, why=why, connected=connected, last_poll_age_s=silent_s,
-            disk_free_bytes=shutil.disk_usage(self._settings.logs).free, slots=len(slots),
-            slots_held=len({name for item in list(live) for name in item.job.slots}),
+            disk_free_bytes=self._disk.free_bytes(), slots=len(slots),
+            slots_held=len({slot.name for slot in slots} & {name for item in list(live) for name in item.job.slots}),
             attempts_ended=dict(self._supervisor.ended), commit=self._commit)
 
     def status(self) -> dict[str, Any]:

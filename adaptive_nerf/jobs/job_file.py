@@ -24,6 +24,10 @@ NAME, VERSION = "job.json", 1
 MOST_RUNS = 32
 
 
+class FolderTaken(BadUsage):
+    """A folder belongs to one job for ever: a later one would go on from its checkpoints."""
+
+
 def read_message(path: Path) -> dict[str, Any]:
     """The message in a file, as it would be sent. Raises BadMessage for what is no JSON object."""
     content = _content(path)
@@ -54,9 +58,8 @@ def create(path: Path, job_id: str, sent: dict[str, Any]) -> None:
 
 
 def check_same(path: Path, sent: dict[str, Any]) -> None:
-    """A folder belongs to one job for ever: a later one would go on from its checkpoints."""
     if canonical(read_message(path)) != canonical(sent):
-        raise BadUsage(f"{path.parent} holds another job's results; choose another name, or remove that folder")
+        raise FolderTaken(f"{path.parent} holds another job's results; choose another name, or remove that folder")
 
 
 def record_run(path: Path, sent: dict[str, Any], resolved: dict[str, Any], run: dict[str, Any]) -> None:

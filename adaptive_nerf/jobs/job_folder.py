@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adaptive_nerf.common.run_progress import without_token
+
 LARGEST_BYTES = 1 << 20
+OF_ONE_ATTEMPT = ("failure.json", "result.json", "progress.json", "viewer_url")  # the next one begins without them
 
 
 def job_folder(logs: Path, job_id: str) -> Path:
@@ -40,7 +43,7 @@ def read_progress(folder: Path) -> Progress | None:
         shown["metrics"] = {str(name): value for name, value in metrics.items() if _number(value)}
     warnings, url = found.get("warnings"), found.get("url")
     return Progress(shown, tuple(map(str, warnings)) if isinstance(warnings, list) else (),
-                    url.split("?")[0] if isinstance(url, str) else "")  # a viewer's token stands behind the "?"
+                    without_token(url) if isinstance(url, str) else "")
 
 
 def read_result(folder: Path) -> Mapping[str, Any] | None:

@@ -11,16 +11,13 @@ import secrets
 import sys
 from pathlib import Path
 
-from adaptive_nerf.common import atomic_files
 from adaptive_nerf.jobs import job_file
 from adaptive_nerf.jobs.attempt_files import Order, runner_environment
-from adaptive_nerf.jobs.job_folder import attempt_folder, job_folder
+from adaptive_nerf.jobs.job_folder import OF_ONE_ATTEMPT, attempt_folder, job_folder
 from adaptive_nerf.jobs.paths import ROOTS_VARIABLE
 from adaptive_nerf.jobs.records import Job
 from adaptive_nerf.jobs.scheduling import Placement
 from adaptive_nerf.jobs.settings import Settings
-
-OF_A_FORMER_ATTEMPT = ("progress.json", "result.json", "failure.json")
 
 
 def new_nonce() -> str:
@@ -30,9 +27,9 @@ def new_nonce() -> str:
 def prepare(job: Job, placement: Placement, settings: Settings) -> Order:
     """Everything on disk that the runner reads; `job` is the STARTING one, its attempt counted."""
     folder = job_folder(settings.logs, job.job_id)
-    atomic_files.make_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     job_file.create(folder / job_file.NAME, job.job_id, json.loads(job.canonical))
-    for name in OF_A_FORMER_ATTEMPT:
+    for name in OF_ONE_ATTEMPT:
         (folder / name).unlink(missing_ok=True)
     argv = (sys.executable, "-P", str(settings.runner), "--configPath", str(folder / job_file.NAME), "--out",
             str(folder))

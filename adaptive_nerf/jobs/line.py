@@ -65,6 +65,8 @@ class Line:
             self._hold_back(source)
             self.intake.step(source)
             self.last_step_s = time.monotonic()
+            if self.state is LineState.CONNECTED:
+                self.why = ""  # a trouble that has passed
             return 0.0
         except TopicReplaced as error:
             self._rebuild(str(error))

@@ -80,10 +80,6 @@ def all_pids() -> Iterator[set[int]]:
             return
 
 
-def find_pids(belongs: Callable[[int], bool]) -> set[int]:
-    return {pid for pids in all_pids() for pid in pids if belongs(pid)}
-
-
 def all_nonces() -> dict[int, str]:
     """Who has one, and which."""
     return {pid: nonce for pids in all_pids() for pid in pids if (nonce := nonce_of(pid)) is not None}

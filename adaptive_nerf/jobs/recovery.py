@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 def recover(store: Store, executor: Executor, supervisor: Supervisor, settings: Settings, now: Now) -> None:
     dead = 0
     for job in store.jobs(LIVE):
+        if job.job_id in supervisor.live:  # a full disk broke off the round before
+            continue
         found = executor.find(attempt_folder(settings.logs, job.job_id, job.attempt), job.nonce)
         if isinstance(found, Handle):
             supervisor.adopt(job, found, now)

@@ -6,16 +6,19 @@ service: jobs go on, and the next start takes them back.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from adaptive_nerf.common import atomic_files
 from adaptive_nerf.common.clock import now
-from adaptive_nerf.common.errors import AdaptiveNerfError, Failure
+from adaptive_nerf.common.errors import AdaptiveNerfError, BadUsage, DiskFull, Failure
 from adaptive_nerf.common.transport import Broker
 from adaptive_nerf.jobs.control import SOCKET, ControlServer
 from adaptive_nerf.jobs.devices import Devices
@@ -28,12 +31,13 @@ from adaptive_nerf.jobs.line import Line, LineState
 from adaptive_nerf.jobs.publisher import Publisher
 from adaptive_nerf.jobs.recovery import recover
 from adaptive_nerf.jobs.settings import Settings
-from adaptive_nerf.jobs.store import Store
+from adaptive_nerf.jobs.store import Store, StoreFull
 from adaptive_nerf.jobs.supervisor import Supervisor
 from adaptive_nerf.jobs.views import Desk
 
 log = logging.getLogger(__name__)
 LAST_WORDS_S, IDLE_S, DISK_LOOK_S = 5.0, 5.0, 1.0
+T = TypeVar("T")
 
 
 class Service:
@@ -41,16 +45,17 @@ class Service:
 
     def __init__(self, settings: Settings, broker: Broker):
         self.settings, self.broker = settings, broker
-        mediator_id = _mediator_id(settings)
-        self.store = Store(settings.state, mediator_id)
         self.disk = Disk(settings.state, settings.logs)
+        mediator_id = self._if_need_be_without_ballast(lambda: _mediator_id(settings))
+        self.store = self._if_need_be_without_ballast(lambda: Store(settings.state, mediator_id))
+        self._refuse_other_logs()
         self.supervisor = Supervisor(self.store, LocalExecutor(), settings,
                                      Devices(settings.devices, settings.slots), self._may_start,
                                      self.disk.drop_ballast)
         intake = Intake(self.store, mediator_id, settings.roots, settings.topics, self._wake)
         self.line = Line(broker, intake, self.store, settings.group_id, self._held_back)
-        self.publisher = Publisher(self.store, settings.topics.of_stream)
-        self.vitals = Vitals(settings, broker, self.line, self.supervisor, self.disk_low)
+        self.publisher = Publisher(self.store, settings.topics.of_stream, self.disk.drop_ballast)
+        self.vitals = Vitals(settings, broker, self.line, self.supervisor, self.disk, self.disk_low)
         self._error: AdaptiveNerfError | None = None
         self._low, self._looked_s = "", float("-inf")
         self._news = threading.Event()  # something may be in the outbox
@@ -59,23 +64,15 @@ class Service:
         self._hurried = False
 
     def run(self) -> None:
-        recover(self.store, self.supervisor.executor, self.supervisor, self.settings, now())
-        publisher, intake = _Worker("publisher", self._publish, self._fall), _Worker("intake", self._take, self._fall)
-        http = HttpServer(self.settings.http, self.vitals.health, self.store) if self.settings.http else None
-        desk = Desk(self.store, self.settings.logs, self.vitals.status, self._wake)
-        control = ControlServer(self.settings.state / SOCKET, desk.answer)
-        publisher.start()
-        intake.start()
-        self._supervise(self._leaving.is_set)
-        intake.join()
-        self._settle_running()
-        self._silent.set()
-        self._news.set()
-        publisher.join()
-        if http:
-            http.close()
-        control.close()
-        self.store.close()
+        with contextlib.ExitStack() as open_parts:
+            open_parts.callback(self.store.close)
+            self._if_need_be_without_ballast(lambda: recover(
+                self.store, self.supervisor.executor, self.supervisor, self.settings, now()))
+            if self.settings.http:
+                open_parts.callback(HttpServer(self.settings.http, self.vitals.health, self.store).close)
+            desk = Desk(self.store, self.settings.logs, self.vitals.status, self._wake)
+            open_parts.callback(ControlServer(self.settings.state / SOCKET, desk.answer).close)
+            self._work()
         if self._error:
             raise self._error
 
@@ -84,6 +81,27 @@ class Service:
         self._hurried = self._leaving.is_set()
         self._leaving.set()
         self.supervisor.bell.ring()
+
+    def _work(self) -> None:
+        """Until all is told. Whatever happens here, no thread stays behind in a service that supervises nothing."""
+        publisher, intake = _Worker("publisher", self._publish, self._fall), _Worker("intake", self._take, self._fall)
+        publisher.start()
+        intake.start()
+        try:
+            self._supervise(self._leaving.is_set)
+            intake.join()
+            self._settle_running()
+        except AdaptiveNerfError as error:
+            self._fail(error)
+        except Exception:
+            log.exception("the supervisor has failed")
+            self._fail(_failure("supervisor"))
+        finally:
+            self._leaving.set()
+            intake.join()
+            self._silent.set()
+            self._news.set()
+            publisher.join()
 
     def _supervise(self, done: Callable[[], bool]) -> None:
         while not done():
@@ -98,9 +116,13 @@ class Service:
         self.supervisor.accepting = False
         running = [live.job for live in self.supervisor.live.values()]
         stopped = [job for job in running if self.settings.at_stop == "stop" or (job.light and not job.stay)]
+        try:
+            for job in stopped:
+                self._if_need_be_without_ballast(partial(self.store.ask_cancel, job.job_id))
+        except StoreFull as error:
+            log.error("the disk is full, so that jobs cannot be stopped and go on: %s", error)
+            stopped = []
         waited = {job.job_id for job in (running if self.settings.at_stop == "drain" else stopped)}
-        for job in stopped:
-            self.store.ask_cancel(job.job_id)
         if waited:
             log.info("waiting for %d jobs to end; a second signal leaves at once", len(waited))
         self._supervise(lambda: self._hurried or not waited & self.supervisor.live.keys())
@@ -133,8 +155,12 @@ class Service:
     def _fall(self, name: str, error: AdaptiveNerfError | None) -> None:
         """A thread has ended. In order, when we leave; else the service ends with it."""
         if not self._leaving.is_set():
-            self._error = error or Failure(f"the {name} has failed; the log tells why. Jobs go on; start again")
+            self._fail(error or _failure(name))
             self.leave()
+
+    def _fail(self, error: AdaptiveNerfError) -> None:
+        """The first error is the cause of those that follow it."""
+        self._error = self._error or error
 
     # --- what the parts ask of each other
 
@@ -158,6 +184,30 @@ class Service:
         return self._low
 
 
+    # --- at the start
+
+    def _if_need_be_without_ballast(self, work: Callable[[], T]) -> T:
+        """A full disk gives back what was kept for the truth about jobs."""
+        try:
+            return work()
+        except (StoreFull, DiskFull):
+            if not self.disk.drop_ballast():
+                raise
+            return work()
+
+    def _refuse_other_logs(self) -> None:
+        """Jobs would be looked for in the wrong place, and those that run taken for dead."""
+        for logs in {folder.parent for folder in self.store.unfinished().values()}:
+            if logs.resolve() != self.settings.logs:
+                self.store.close()
+                raise BadUsage(f"jobs that have not ended have their folders in {logs}, not in {self.settings.logs}; "
+                               f"start with --logs {logs}, and change it when they have ended")
+
+
+def _failure(name: str) -> Failure:
+    return Failure(f"the {name} has failed; the log tells why. Jobs go on; start again")
+
+
 class _Worker(threading.Thread):
     """A thread whose end is told, whatever it was."""
 
@@ -171,6 +221,8 @@ class _Worker(threading.Thread):
             self._work()
         except AdaptiveNerfError as caught:
             error = caught
+        except Exception:  # told in the log, where people look for it
+            log.exception("the %s has failed", self.name)
         finally:
             self._told(self.name, error)
 

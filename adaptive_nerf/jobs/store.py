@@ -124,8 +124,7 @@ class Store:
             if self._inbox.seen(place):
                 return job
             if job is None or job.state is State.ACCEPTED:
-                self._database.execute("INSERT INTO wishes VALUES (?, ?) ON CONFLICT DO NOTHING",
-                                       (store_rows.clean(job_id), now.wall_s))
+                self._inbox.wish(job_id, now.wall_s)
             if job is None or job.state in TERMINAL:
                 return job
             asked = replace(job, cancel_asked=True)
@@ -135,16 +134,26 @@ class Store:
                                             changed_at=now.wall_s), (Draft("cancelled"),), now)
 
     def ask_retry(self, job_id: str, place: Place | None = None) -> Job | None:
-        """The job that does it: the same one, sooner, or a new one where it has ended, for an end never changes."""
+        """The job that does it: the same one, sooner, or a new one where it has ended, for an end never changes.
+
+        Of one that is unknown: if it was to be cancelled when it comes, it is not any more.
+        """
         with self._transaction() as now:
             job = by_id(self._database, job_id)
             if self._inbox.seen(place):
                 return job
+            if job is None:
+                self._inbox.withdraw(job_id)
             if job is not None and job.state is State.RETRY_WAIT:
                 return self._write(job, replace(job, not_before_steady_s=0.0), (), now)
             if job is None or job.state not in RETRIED:
                 return job
             return self._again(job, now)
+
+    def withdraw_cancel(self, job_id: str) -> bool:
+        """Of a job that has not come yet; whether there was such a wish."""
+        with self._transaction():
+            return by_id(self._database, job_id) is None and self._inbox.withdraw(job_id)
 
     # --- reading
 
@@ -182,6 +191,12 @@ class Store:
         found: float | None = self._one("SELECT min(not_before_steady_s) FROM jobs INDEXED BY jobs_retrying "
                                         "WHERE state = 'RETRY_WAIT'")
         return found
+
+    def unfinished(self) -> dict[str, Path]:
+        """Names and folders of all jobs that have not ended."""
+        with self._reading():
+            return {job_id: Path(log_dir) for job_id, log_dir in self._database.execute(
+                f"SELECT job_id, log_dir FROM jobs WHERE NOT {in_states(TERMINAL)}")}
 
     def counts(self) -> dict[State, int]:
         with self._reading():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adaptive_nerf.jobs import store_rows
-from adaptive_nerf.jobs.outbox import Outbox
+from adaptive_nerf.jobs.outbox import Outbox, iso
 from adaptive_nerf.jobs.records import Arrival, Draft, Job, NewJob, Rejected, Source
 from adaptive_nerf.jobs.states import Reason, State
 from adaptive_nerf.jobs.store_rows import as_json
@@ -22,6 +22,7 @@ Place = tuple[Source, int]  # of a message, with its offset
 CONFLICT = Rejected("job_id_conflict", ({
     "field": "/job_id", "message": "names a job that exists already and says something else",
     "hint": "give the new job another job_id"},))
+WISH_S = 24 * 3600.0  # for so long a cancel waits for a job that has not come
 NEW_ROW = {"state": State.ACCEPTED.value, "attempt": 0, "slots": "[]", "nonce": "", "faults": "{}",
            "started_steady_s": 0.0, "not_before_steady_s": 0.0, "cancel_asked": 0, "url": "", "detail": ""}
 
@@ -59,7 +60,8 @@ class Inbox:
     def enter(self, job: Job, at_s: float, **told: Any) -> Job:
         """ACCEPTED -> QUEUED, or CANCELLED where somebody wished it before."""
         warnings, = self._database.execute("SELECT warnings FROM jobs WHERE number = ?", (job.number,)).fetchone()
-        wished = self._database.execute("DELETE FROM wishes WHERE job_id = ?", (job.job_id,)).rowcount > 0
+        asked_at = self._wished(job.job_id)
+        wished = job.cancel_asked or (asked_at is not None and at_s - asked_at < WISH_S)
         if wished:
             after = replace(job, state=State.CANCELLED, reason=Reason.CANCELLED, cancel_asked=True, changed_at=at_s)
         else:
@@ -67,8 +69,21 @@ class Inbox:
         store_rows.write(self._database, job, after)
         warned = [(job, Draft("warning", {"message": text})) for text in json.loads(warnings)]
         self._outbox.tell_course([(job, Draft("accepted", told)), *warned,
-                                  (after, Draft("cancelled" if wished else "queued"))], at_s)
+                                  (after, _cancelled(asked_at) if wished else Draft("queued"))], at_s)
         return after
+
+    def wish(self, job_id: str, at_s: float) -> None:
+        """The job is to be cancelled when it comes."""
+        self._database.execute("INSERT INTO wishes VALUES (?, ?) ON CONFLICT (job_id) DO UPDATE SET "
+                               "asked_at = excluded.asked_at", (store_rows.clean(job_id), at_s))
+
+    def withdraw(self, job_id: str) -> bool:
+        return self._wished(store_rows.clean(job_id)) is not None
+
+    def _wished(self, job_id: str) -> float | None:
+        """When its cancel was asked. Who looks takes the wish away."""
+        found = self._database.execute("DELETE FROM wishes WHERE job_id = ? RETURNING asked_at", (job_id,)).fetchall()
+        return float(found[0][0]) if found else None
 
     def let_go(self, source: Source) -> list[str]:
         where = "WHERE state = 'ACCEPTED' AND source = ?1"
@@ -122,3 +137,7 @@ class Inbox:
                                "ON CONFLICT DO NOTHING", key)
         return int(self._database.execute("SELECT id FROM sources WHERE cluster = ? AND incarnation = ? "
                                           "AND partition = ?", key).fetchone()[0])
+
+
+def _cancelled(asked_at: float | None) -> Draft:
+    return Draft("cancelled", {} if asked_at is None else {"asked_at": iso(asked_at)})

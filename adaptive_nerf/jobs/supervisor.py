@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from adaptive_nerf.common import clock as clocks
 from adaptive_nerf.common.clock import Now
-from adaptive_nerf.common.errors import BadInput, DiskFull
+from adaptive_nerf.common.errors import BadData, BadInput
 from adaptive_nerf.common.failpoints import failpoint
 from adaptive_nerf.jobs import launch, retries, scheduling
 from adaptive_nerf.jobs.attempt_files import Ended
@@ -22,7 +22,9 @@ from adaptive_nerf.jobs.bell import Bell
 from adaptive_nerf.jobs.devices import Devices
 from adaptive_nerf.jobs.endings import ending_drafts, ending_facts
 from adaptive_nerf.jobs.executors import Executor, Handle, SpawnFailed
+from adaptive_nerf.jobs.job_file import FolderTaken
 from adaptive_nerf.jobs.job_folder import attempt_folder, job_folder, read_result
+from adaptive_nerf.jobs.message import BadMessage
 from adaptive_nerf.jobs.processes import StillAlive
 from adaptive_nerf.jobs.records import Draft, Job
 from adaptive_nerf.jobs.settings import Settings
@@ -43,7 +45,7 @@ class Supervisor:
         self.bell = Bell()
         self.ended = Counter[str]()  # attempts since the start, by reason
         self.live: dict[str, Live] = {}
-        self.unburied: dict[str, Job] = {}  # ended while no mediator ran, but not all of their processes die
+        self.unburied: dict[str, Job] = {}  # without a live attempt, but their end could not be told yet
         self._bury_at_steady_s = 0.0
         self.accepting = True  # False while the service waits for running jobs to end
 
@@ -79,9 +81,8 @@ class Supervisor:
 
     def adopt(self, job: Job, handle: Handle, now: Now) -> None:
         """An attempt that runs already."""
-        if job.state is State.STARTING:
-            job = self.store.move(job, State.RUNNING, Draft("started")) or job
-        live = self.live[job.job_id] = Live(job, handle, moved_steady_s=now.steady_s)
+        warned = {str(event.get("message")) for event in self.store.history(job.job_id) if event["event"] == "warning"}
+        live = self.live[job.job_id] = Live(job, handle, moved_steady_s=now.steady_s, told_warnings=warned)
         if job.state is State.STOPPING:  # whether the request had reached it is unknown; a second one changes nothing
             self._stop(live, job.reason or Reason.CANCELLED, now)
 
@@ -116,22 +117,32 @@ class Supervisor:
         failpoint("before_spawn")
         try:
             handle = self.executor.start(launch.prepare(job, placement, self.settings))
-        except (SpawnFailed, DiskFull, OSError) as error:
-            self._settle(job, Ended.never(str(error)), None, str(error))
+        except (FolderTaken, BadMessage, BadData) as error:  # its folder holds what is not its own
+            self._never_began(job, Ended(Exit.BAD_DATA, None, None, 0, 0), str(error))
             return
-        except BadInput as error:  # its folder holds another job's results
-            self._settle(job, Ended(Exit.BAD_DATA, None, None, 0, 0), None, str(error))
+        except (SpawnFailed, BadInput, OSError) as error:
+            self._never_began(job, Ended.never(str(error)), str(error))
             return
         failpoint("after_spawn")
-        running = self.store.move(job, State.RUNNING, Draft("started"), started_steady_s=now.steady_s) or job
-        self.live[job.job_id] = Live(running, handle, moved_steady_s=now.steady_s)
+        live = self.live[job.job_id] = Live(job, handle, moved_steady_s=now.steady_s)
+        self._tell_started(live)
         log.info("%s started: attempt %d on %s", job.job_id, job.attempt, ", ".join(names))
         failpoint("running")
+
+    def _tell_started(self, live: Live) -> None:
+        live.job = self.store.move(live.job, State.RUNNING, Draft("started")) or live.job
+
+    def _never_began(self, job: Job, ended: Ended, why: str) -> None:
+        self.unburied[job.job_id] = job  # a full disk may put off what is told here
+        self._settle(job, ended, None, why)
+        del self.unburied[job.job_id]
 
     # --- watching
 
     def _watch(self, now: Now) -> None:
         for live in list(self.live.values()):
+            if live.job.state is State.STARTING:  # of a former life, or the disk was full when it began
+                self._tell_started(live)
             self._tell_progress(live, now)
             if reason := live.overdue(now.steady_s):
                 self._stop(live, reason, now)
@@ -218,8 +229,8 @@ class Supervisor:
             log.error("%s: %s", job.job_id, error)
             self.unburied[job.job_id] = job
             return
-        self.unburied.pop(job.job_id, None)
         self._settle(job, ended, job.reason if job.state is State.STOPPING else None)
+        self.unburied.pop(job.job_id, None)
 
     def _bury_rest(self, now: Now) -> None:
         if self.unburied and now.steady_s > self._bury_at_steady_s:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptive_nerf.common.clock import Now, now
 from adaptive_nerf.common.errors import BadInput
+from adaptive_nerf.common.run_progress import without_token
 from adaptive_nerf.jobs.fields import JOB_ID, JOB_ID_IN_WORDS
 from adaptive_nerf.jobs.records import Job
 from adaptive_nerf.jobs.states import LIVE, TERMINAL, State
@@ -52,10 +53,6 @@ def details(store: Store, job: Job, at: Now) -> dict[str, Any]:
     sent: dict[str, Any] = json.loads(job.canonical)
     return summary(job, at) | {"spec": sent, "timeout_s": job.timeout_s, "hang_timeout_s": job.hang_timeout_s,
                                "result": job.result, "faults": dict(job.faults), "history": store.history(job.job_id)}
-
-
-def without_token(url: str) -> str:
-    return url.partition("#")[0].partition("?")[0]
 
 
 def find(store: Store, job_id: str) -> Job:
@@ -130,19 +127,25 @@ class Desk:
         self._woken()
         if job is None:
             return {"job_id": job_id, "state": None, "near": near(self._store, job_id),
-                    "told": f"no job is called {job_id!r} yet; if one arrives, it is cancelled at once"}
+                    "told": f"no job is called {job_id!r} yet; if one arrives, it is cancelled at once (for a day, or "
+                            f"until ./scripts/jobs.py retry {job_id} takes that back)"}
         if before is not None and before.state in TERMINAL:
             return {"job_id": job_id, "state": job.state, "told": f"{job_id} has ended already: {job.state}"}
         told = {State.CANCELLED: "is cancelled", State.ACCEPTED: "will not start"}.get(job.state, "is being stopped")
         return {"job_id": job_id, "state": job.state, "told": f"{job_id} {told}"}
 
     def _retry(self, request: dict[str, Any]) -> dict[str, Any]:
-        asked = find(self._store, _job_id(request))
+        job_id = _job_id(request)
+        if self._store.withdraw_cancel(job_id):
+            return {"job_id": job_id, "state": None, "told": f"{job_id} is not cancelled any more when it comes"}
+        asked = find(self._store, job_id)
         job = self._store.ask_retry(asked.job_id)
         self._woken()
         if job is None:
             raise UnknownJob(asked.job_id, near(self._store, asked.job_id))
-        if job.job_id != asked.job_id:
+        if job.job_id != asked.job_id and (job.attempt or job.state is not State.QUEUED):
+            told = f"{asked.job_id} has ended ({asked.state}), and {job.job_id}, which does the same, is {job.state}"
+        elif job.job_id != asked.job_id:
             told = f"{asked.job_id} has ended ({asked.state}), so a new job does the same: {job.job_id}"
         elif asked.state is State.RETRY_WAIT:
             told = f"{job.job_id} waits no longer; it runs as soon as a device is free"

@@ -26,7 +26,7 @@ class Live:
         """None when nothing has changed since the last look."""
         try:
             mtime_ns = (folder / "progress.json").stat().st_mtime_ns
-        except FileNotFoundError:
+        except OSError:  # not there yet, or its disk is in trouble: as if nothing had moved
             return None
         if mtime_ns == self.seen_mtime_ns:
             return None

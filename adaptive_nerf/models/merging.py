@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptive_nerf.common import atomic_files
-from adaptive_nerf.common.errors import BadData, BadUsage, OutputExists
+from adaptive_nerf.common.errors import BadData, BadUsage
 from adaptive_nerf.common.provenance import provenance
 from adaptive_nerf.models import manifest, tensor_files
 from adaptive_nerf.models.checkpoint import Checkpoint, link, open_checkpoint
@@ -28,10 +28,10 @@ SAME: dict[str, Callable[[Manifest], Any]] = {  # what all parts must agree in, 
 
 
 def merge(parts: Sequence[Checkpoint], folder: Path) -> Checkpoint:
-    """Write the checkpoint `folder`, whole or not at all."""
-    if folder.exists():
-        raise OutputExists(folder)
+    """Write the checkpoint `folder`, whole or not at all. Where the same merge has written it before, it is taken."""
     owners = owners_of(parts)
+    if folder.exists():
+        return _made_before(folder, _merged(parts, owners))
     partial = atomic_files.partial_folder(folder)
     shutil.rmtree(partial, ignore_errors=True)
     atomic_files.make_folder(partial)
@@ -44,6 +44,13 @@ def merge(parts: Sequence[Checkpoint], folder: Path) -> Checkpoint:
     atomic_files.write_text(partial / manifest.NAME, told.model_dump_json(indent=2) + "\n")
     atomic_files.publish_folder(partial, folder)
     return open_checkpoint(folder)
+
+
+def _made_before(folder: Path, told: Manifest) -> Checkpoint:
+    there = open_checkpoint(folder)
+    if (there.manifest.kind, there.manifest.experts, there.manifest.shared) != (told.kind, told.experts, told.shared):
+        raise BadUsage(f"{folder} exists already and holds another model; choose another name, or remove it")
+    return there
 
 
 def owners_of(parts: Sequence[Checkpoint]) -> dict[int, Checkpoint]:

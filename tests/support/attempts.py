@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,4 +82,8 @@ def exit_file(handle: Handle) -> dict[str, Any]:
 
 
 def alive(nonce: str) -> set[int]:
-    return processes.find_pids(processes.holds_one_of({nonce}))
+    return find_pids(processes.holds_one_of({nonce}))
+
+
+def find_pids(belongs: Callable[[int], bool]) -> set[int]:
+    return {pid for pids in processes.all_pids() for pid in pids if belongs(pid)}

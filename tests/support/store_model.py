@@ -103,6 +103,7 @@ class Model:
         """The name of the job that does it."""
         job = self.jobs.get(job_id)
         if job is None:
+            self.wishes.discard(job_id)
             return None
         if job.state is State.RETRY_WAIT:
             self.change(job, None, due_s=0.0)

@@ -31,6 +31,12 @@ def test_jobs_outlive_the_mediator_and_it_has_the_time_that_it_needs(unit):
     assert float(settings(unit)["TimeoutStopSec"]) > arguments().parse_args([]).grace + 15
 
 
+def test_it_is_tried_again_for_longer_than_a_group_remembers_a_killed_mediator(unit):
+    told = settings(unit)
+    tries_s = int(told["StartLimitBurst"]) * int(told["RestartSec"])
+    assert 10 * 45 < tries_s < int(told["StartLimitIntervalSec"])
+
+
 def test_systemd_understands_it(unit, tmp_path):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not here")

@@ -102,18 +102,13 @@ def test_job_json_tells_what_the_result_depended_on(call, job):
     assert "commit" in run
 
 
-@pytest.mark.parametrize(("place", "cause", "hint"), [
-    ("adaptive_nerf.pipelines.still_to_come:train", "train is not built yet",
-     "a later version of this program brings it"),
-    ("needs_more:train", "train needs what_nobody_has, which is not installed", "run make setup")])
-def test_an_operation_that_is_not_there_or_cannot_be_loaded_is_a_broken_installation(
-        tmp_path, monkeypatch, place, cause, hint):
+def test_an_operation_that_needs_what_is_not_there_is_a_broken_installation(tmp_path, monkeypatch):
     (tmp_path / "needs_more.py").write_text("import what_nobody_has\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(nerf_runner.OPERATIONS, "train", place)
+    monkeypatch.setitem(nerf_runner.OPERATIONS, "train", "needs_more:train")
     with pytest.raises(nerf_runner.BrokenInstallation) as caught:
         nerf_runner.find_operation("train")
-    assert str(caught.value) == f"{cause}; {hint}"
+    assert str(caught.value) == "train needs what_nobody_has, which is not installed; run make setup"
     assert nerf_runner.exit_code(caught.value) is Exit.BROKEN_INSTALLATION
 
 
@@ -212,6 +207,21 @@ def test_a_folder_of_another_job_is_left_alone(call, tmp_path):
     assert "holds another job's results" in said
     assert (tmp_path / "job" / "job.json").read_bytes() == before
     assert (tmp_path / "job" / "result.json").exists()
+    assert not (tmp_path / "job" / "failure.json").exists()
+
+
+@pytest.mark.parametrize("flags", [["--set", "sead=1"], ["--configPath", "absent.json"]])
+def test_a_job_that_is_none_writes_nothing_into_a_folder_that_is_not_its_own(call, tmp_path, flags):
+    (tmp_path / "job").mkdir()
+    assert call(*flags)[0] == Exit.BAD_SPEC
+    assert not any((tmp_path / "job").iterdir())
+
+
+def test_a_job_json_that_is_none_is_told_in_its_folder(call, job, tmp_path):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "job.json").write_text('{"v": 1, "spec": {"op": "destroy"}}')
+    assert call("--configPath", "job/job.json")[0] == Exit.BAD_SPEC
+    assert "give one of" in job("failure.json")["cause"]
 
 
 @pytest.mark.parametrize(("flags", "told"), [

@@ -53,6 +53,23 @@ def test_the_latest_attempt_is_told_and_each_one_after_it(job, capsys):
     follower.close()
 
 
+def test_what_comes_just_before_the_next_file_is_not_lost(job, monkeypatch):
+    job.say(1, "head.txt", b"a")
+    follower = Follower(job.folder)
+    look = job_logs.output_files
+
+    def written_meanwhile(folder):
+        if not (folder / "output" / "tail.000001.txt").exists():
+            job.say(1, "head.txt", b"b")
+            job.say(1, "tail.000001.txt", b"c")
+        return look(folder)
+
+    assert next(follower.pieces()) == b"a"
+    monkeypatch.setattr(job_logs, "output_files", written_meanwhile)
+    assert read(follower) == b"bc"
+    follower.close()
+
+
 def test_a_gap_is_said(job, capsys):
     job.say(1, "head.txt", b"a")
     follower = Follower(job.folder)

@@ -55,6 +55,12 @@ def test_a_host_without_a_driver_has_one_cpu_slot(monkeypatch, error, environmen
     assert names(find_slots(None, None, environment)) == ["cpu-0"]
 
 
+@pytest.mark.parametrize(("devices", "environment"), [("none", {}), (None, {"CUDA_VISIBLE_DEVICES": ""})])
+def test_a_driver_in_trouble_is_not_asked_where_no_gpu_is_wanted(monkeypatch, devices, environment):
+    no_nvml(monkeypatch, pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)
+    assert names(find_slots(devices, None, environment)) == ["cpu-0"]
+
+
 def test_a_driver_in_trouble_is_no_host_without_gpus(monkeypatch):
     no_nvml(monkeypatch, pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)
     with pytest.raises(BadUsage, match=r"the NVIDIA driver answers: .*mismatch.*--devices none"):

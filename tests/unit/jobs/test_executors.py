@@ -23,7 +23,7 @@ from adaptive_nerf.jobs.attempt_files import (
     shim_complaint,
 )
 from adaptive_nerf.jobs.executors import Handle, LocalExecutor, SpawnFailed
-from tests.support.attempts import Attempts, alive, printed, started
+from tests.support.attempts import Attempts, alive, find_pids, printed, started
 from tests.support.freezer import a_freezer
 from tests.support.small_disk import fill, small_disk
 from tests.support.waiting import wait_until
@@ -142,11 +142,11 @@ def test_after_the_death_of_the_shim_nothing_is_left_and_nothing_is_known(attemp
     handle = attempts.start(LEAVE_BEHIND)
     printed(handle, "up")
     session = processes.member_of(started(handle).runner_pid, started(handle).runner_start_ticks)
-    assert len(processes.find_pids(session)) == 2
+    assert len(find_pids(session)) == 2
     end_by_force(pid_of(handle))
     assert attempts.end(handle) is None
     assert not alive(handle.nonce)
-    assert not processes.find_pids(session)
+    assert not find_pids(session)
     assert found(attempts, handle) is None
 
 

@@ -169,6 +169,16 @@ def test_a_minute_of_errors_builds_the_consumer_anew(line, broker):
     assert len(broker.sources) == 2
 
 
+def test_a_trouble_that_has_passed_is_not_told_any_more(line, broker):
+    line.step()
+    broker.sources[0].trouble = BrokerError("something odd")
+    line.step()
+    assert line.why == "something odd"
+    broker.sources[0].trouble = None
+    line.step()
+    assert (line.state, line.why) == (LineState.CONNECTED, "")
+
+
 def test_it_pauses_while_it_is_held_back(line, broker):
     line.step()
     line.held_back = lambda: "the disk is full"

@@ -12,7 +12,8 @@ import pytest
 
 from adaptive_nerf.jobs import processes
 from adaptive_nerf.jobs.attempt_files import NONCE_NAME
-from adaptive_nerf.jobs.processes import StillAlive, find_pids, hold, holds_one_of, kill_all, member_of, stat_of
+from adaptive_nerf.jobs.processes import StillAlive, hold, holds_one_of, kill_all, member_of, stat_of
+from tests.support.attempts import find_pids
 from tests.support.freezer import a_freezer
 
 PYTHON = (sys.executable, "-I", "-S", "-c")

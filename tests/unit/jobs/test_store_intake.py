@@ -5,6 +5,9 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import pytest
+
+from adaptive_nerf.jobs.outbox import iso
 from adaptive_nerf.jobs.records import Rejected, Source
 from adaptive_nerf.jobs.states import Reason, State
 from adaptive_nerf.jobs.store import Store, Taken
@@ -166,6 +169,30 @@ def test_a_cancel_of_a_job_that_was_not_told_of_yet_is_kept_also_when_it_is_let_
     store.take_in([arrival(3, new_job("a"))], LOGS)
     store.release(SOURCE, 4)
     assert store.job("a").state is State.CANCELLED
+
+
+@pytest.mark.parametrize(("later_s", "state"), [(3600, State.CANCELLED), (25 * 3600, State.QUEUED)])
+def test_a_cancel_waits_for_its_job_for_a_day_and_the_event_tells_when_it_was_asked(store, clock, later_s, state):
+    asked_at = iso(clock.wall_s)
+    store.ask_cancel("a")
+    clock.wall_s += later_s
+    job, = queued(store, "a")
+    assert job.state is state
+    assert store.history("a")[-1].get("asked_at") == (asked_at if state is State.CANCELLED else None)
+    assert store._one("SELECT count(*) FROM wishes") == 0
+
+
+def test_a_cancel_that_is_asked_again_waits_for_another_day(store, clock):
+    for _ in range(2):
+        store.ask_cancel("a")
+        clock.wall_s += 20 * 3600
+    assert queued(store, "a")[0].state is State.CANCELLED
+
+
+def test_a_retry_takes_back_the_cancel_of_a_job_that_has_not_come(store):
+    store.ask_cancel("a")
+    assert store.ask_retry("a") is None
+    assert queued(store, "a")[0].state is State.QUEUED
 
 
 def test_a_wish_is_granted_once(store):

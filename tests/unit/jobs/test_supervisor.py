@@ -16,7 +16,7 @@ from adaptive_nerf.jobs.records import Arrival, NewJob, Source
 from adaptive_nerf.jobs.scheduling import Slot
 from adaptive_nerf.jobs.settings import Settings, Topics
 from adaptive_nerf.jobs.states import Reason, State
-from adaptive_nerf.jobs.store import Store
+from adaptive_nerf.jobs.store import Store, StoreFull
 from adaptive_nerf.jobs.supervisor import ASK_AGAIN_S, KILL_AFTER_GRACE_S, UNBURIED_REST_S, Supervisor
 
 PLACE = Source("cluster", "life", 0)
@@ -210,6 +210,78 @@ def test_a_folder_of_another_job_is_never_written_over(world):
     world.step()
     assert (world.job().state, world.job().reason) == (State.FAILED, Reason.BAD_DATA)
     assert "another job" in world.job().detail
+
+
+def test_a_folder_that_cannot_be_used_is_no_fault_of_the_job(world):
+    world.send(named("a"))
+    world.settings.logs.write_text("a file")
+    world.step()
+    assert (world.job().state, world.job().reason) == (State.RETRY_WAIT, Reason.SPAWN_FAILED)
+
+
+def test_a_job_json_that_cannot_be_read_for_now_is_no_fault_of_the_job(world):
+    world.send(named("a"))
+    (world.settings.logs / "a" / "job.json").mkdir(parents=True)
+    world.step()
+    assert (world.job().state, world.job().reason) == (State.RETRY_WAIT, Reason.SPAWN_FAILED)
+
+
+def test_a_folder_in_trouble_does_not_end_a_job_that_runs(world):
+    world.send(named("a"))
+    world.step()
+    folder = world.settings.logs / "a"
+    folder.rename(folder.with_name("aside"))
+    folder.write_text("no folder")
+    world.step(1)
+    assert world.job().state is State.RUNNING
+
+
+def full_for(world, monkeypatch, states):
+    """The disk takes no move to one of the states, once."""
+    move = world.store.move
+
+    def refuse(job, to, *drafts, **changes):
+        if to in states:
+            monkeypatch.setattr(world.store, "move", move)
+            raise StoreFull("no room")
+        return move(job, to, *drafts, **changes)
+
+    monkeypatch.setattr(world.store, "move", refuse)
+
+
+def test_a_start_that_a_full_disk_could_not_tell_of_is_told_later(world, monkeypatch):
+    world.send(named("a"))
+    full_for(world, monkeypatch, {State.RUNNING})
+    world.step()
+    assert world.job().state is State.STARTING
+    world.step()
+    assert world.job().state is State.RUNNING
+    world.executor.end("a", DONE)
+    world.step()
+    assert world.job().state is State.SUCCEEDED
+
+
+def test_a_failed_start_that_a_full_disk_could_not_tell_of_frees_its_slot_later(world, monkeypatch):
+    world.send(named("a", max_attempts=1))
+    world.executor.trouble = SpawnFailed("no processes left")
+    full_for(world, monkeypatch, {State.FAILED})
+    world.step()
+    assert world.job().state is State.STARTING
+    world.step(1)
+    assert world.job().state is State.FAILED
+
+
+def test_warnings_of_a_former_life_are_not_told_again(world):
+    world.send(named("a"))
+    world.step()
+    world.progress(step=1, of=9, warnings=["no half precision here"])
+    world.step(1)
+    handle = world.supervisor.live["a"].handle
+    world.supervisor.live.clear()  # a new life
+    world.supervisor.adopt(world.job(), handle, world.now())
+    world.step(1)
+    warned = [event["message"] for event in world.store.history("a") if event["event"] == "warning"]
+    assert warned.count("no half precision here") == 1
 
 
 def test_an_attempt_whose_processes_do_not_die_counts_as_running(world):

@@ -108,6 +108,13 @@ def test_a_cancel_before_the_job_is_kept_for_it(store, ask):
     assert add(store, "later-2").state is State.CANCELLED
 
 
+def test_a_cancel_before_the_job_can_be_taken_back(store, ask):
+    ask("cancel", job_id="later")
+    assert ask("retry", job_id="later")["told"] == "later is not cancelled any more when it comes"
+    assert add(store, "later").state is State.QUEUED
+    assert "nothing to retry" in ask("retry", job_id="later")["told"]
+
+
 @pytest.mark.parametrize("name", ["../x", "a b", "-a", "x" * 65])
 def test_a_cancel_for_a_name_that_no_job_can_have_is_refused_and_not_kept(ask, name):
     with pytest.raises(BadInput, match="is no name of a job; give 1 to 64 letters"):
@@ -122,6 +129,9 @@ def test_a_retry_makes_a_new_job_of_one_that_has_ended(store, ask, woken):
     told = ask("retry", job_id="a")
     assert (told["job_id"], told["state"]) == ("a-retry1", "QUEUED")
     assert now(store, "a").state is State.FAILED
+    run(store, "a-retry1")
+    assert ask("retry", job_id="a")["told"] == (
+        "a has ended (FAILED), and a-retry1, which does the same, is RUNNING")
     assert woken
     with pytest.raises(UnknownJob):
         ask("retry", job_id="nobody")

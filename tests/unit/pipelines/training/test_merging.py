@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adaptive_nerf.common.errors import BadData, BadUsage, OutputExists
+from adaptive_nerf.common.errors import BadData, BadUsage
 from adaptive_nerf.data.ray_store import load_photos
 from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.models.checkpoint import Checkpoint, open_checkpoint
@@ -110,11 +110,11 @@ def test_a_damaged_part_is_not_spread(part, tmp_path):
     assert not (tmp_path / "merged").exists()
 
 
-def test_nothing_is_overwritten(part, tmp_path):
-    parts = [part(0, 2), part(1, 3)]
-    merge(parts, tmp_path / "merged")
-    with pytest.raises(OutputExists):
-        merge(parts, tmp_path / "merged")
+def test_another_model_is_not_overwritten(part, tmp_path):
+    first = merge([part(0, 2), part(1, 3)], tmp_path / "merged")
+    with pytest.raises(BadUsage, match="holds another model; choose another name, or remove it"):
+        merge([part(0, 1), part(2, 3)], tmp_path / "merged")
+    assert open_checkpoint(tmp_path / "merged").version == first.version
 
 
 def call(clone, *flags) -> subprocess.CompletedProcess:
@@ -131,6 +131,26 @@ def test_the_command_writes_a_model_that_jobs_can_name(part, train_job, clone, t
     assert open_checkpoint(Path(told["checkpoint"])).version == told["version"]
     assert told["experts"]["3"] == str(parts[1].folder)
     assert last_of(train_job("further", **QUAD, checkpoint_path="whole").out).manifest.step == 9
+
+
+def test_the_command_goes_on_where_it_was_killed_before_jobs_could_name_the_model(part, clone, tmp_path):
+    flags = "--parts", *(part(*experts).folder for experts in ((0, 2), (1, 3))), "--output", tmp_path / "whole"
+    assert call(clone, *flags).returncode == 0
+    last = tmp_path / "whole" / "checkpoints" / "last"
+    last.unlink()
+    done = call(clone, *flags)
+    assert (done.returncode, last.exists()) == (0, True), done.stderr
+
+
+def test_the_command_leaves_the_folder_of_a_job_alone(part, train_job, clone, tmp_path):
+    parts = [part(0, 2), part(1, 3)]
+    job = parts[0].folder.parents[1]
+    (job / "job.json").write_text("{}")
+    before = (job / "checkpoints" / "last").read_text()
+    done = call(clone, "--parts", *(found.folder for found in parts), "--output", job)
+    assert done.returncode == 2
+    assert "is the folder of a job" in done.stderr
+    assert (job / "checkpoints" / "last").read_text() == before
 
 
 @pytest.mark.parametrize(("parts", "said"), [(["nobody"], "'nobody' holds no checkpoint"),
