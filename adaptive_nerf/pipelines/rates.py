@@ -27,7 +27,7 @@ class Rates:
 
 # Of what lies spread along a ray, once it is known about where surfaces are: the longer a run, the more haze before its
 # cameras explains what is left of the photos' differences, and the pull is over by then.
-GATHER, GATHERED_FROM = 1e-3, 1000  # steps
+GATHER, GATHERED_FROM = 2e-3, 1000  # steps
 # Of long runs. Networks at ten times this rate are ahead for two minutes, and fall behind for good: after 13,500 steps
 # on a real flight by 1 dB and 0.06 of SSIM, however soon the rate falls. A run that is known to be short may hurry.
 TRAINING = Rates(3e-2, 2e-3, 2e-3, 2e-3, 1e-3)
