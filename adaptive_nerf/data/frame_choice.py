@@ -28,6 +28,8 @@ EQUATOR_DEG = 1.0  # an ECEF position so near to the equator may as well be a UT
 CLOSE_TOGETHER_M = 1e-6
 NOT_ECEF_REMEDY = ("leave out --ecef_to_enu for a model in local coordinates, or align it to GPS first "
                    "(colmap model_aligner)")
+NOT_UPRIGHT_REMEDY = ("turn it first: colmap model_aligner --input_path MODEL --output_path TURNED "
+                      "--alignment_type plane --alignment_max_error 1")
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _altitude_range(cameras_up: Array, points_up: Array, settings: FrameSettings
         lowest_m = max(lowest_m, float(np.quantile(points_up, settings.points_low_alt_percentile)))
     if lowest_m > highest_m:
         raise BadInput(f"the lowest points lie {lowest_m - highest_m:.1f} m above the highest camera, so the model's "
-                       f"+Z is not up; align it first (colmap model_orientation_aligner or model_aligner)")
+                       f"+Z is not up; {NOT_UPRIGHT_REMEDY}")
     lowest_m, highest_m = _stored(np.array([lowest_m, highest_m]))
     return float(lowest_m), float(highest_m)
 

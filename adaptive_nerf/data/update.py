@@ -31,7 +31,14 @@ from adaptive_nerf.data.prepare import (
 from adaptive_nerf.data.scene import MAPPINGS, Scene, open_scene
 from adaptive_nerf.data.source_photos import SourcePhoto, find_source_photos
 from adaptive_nerf.data.undistort import DEFAULT_JPEG_QUALITY
-from adaptive_nerf.data.update_selection import OnOverflow, PosedImage, in_scene_units, new_images, within_cube
+from adaptive_nerf.data.update_selection import (
+    OnOverflow,
+    PosedImage,
+    in_scene_units,
+    new_images,
+    tell_unproven_frame,
+    within_cube,
+)
 from adaptive_nerf.geometry.types import Array
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -69,6 +76,7 @@ def _update(settings: UpdateSettings, scene: Scene) -> dict[str, Any]:
     posed = in_scene_units(model, scene.frame, settings.metres_per_unit, warnings)
     others = [photo for photo in scene.all_photos if photo.split != settings.batch_tag]
     fresh, known = new_images(posed, others, scene.frame.metres_per_unit, warnings)
+    tell_unproven_frame(scene.frame, known, warnings)
     inside, outside = within_cube(fresh, settings.on_overflow)
     counts = {"batch": settings.batch_tag, "known_already": known, "left_out": len(outside)}
     if settings.target.exists() and not settings.force:
