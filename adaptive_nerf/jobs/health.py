@@ -40,9 +40,12 @@ class Vitals:
         live, slots = self._supervisor.live.values(), self._supervisor.devices.slots
         return Health(
             live=not stalled, ready=connected and not why, why=why, connected=connected, last_poll_age_s=silent_s,
-            disk_free_bytes=shutil.disk_usage(self._settings.logs).free, slots=len(slots),
+            disk_free_bytes=self._free_bytes(), slots=len(slots),
             slots_held=len({name for item in list(live) for name in item.job.slots}),
             attempts_ended=dict(self._supervisor.ended), commit=self._commit)
+
+    def _free_bytes(self) -> int:
+        return min(shutil.disk_usage(folder).free for folder in (self._settings.logs, self._settings.state))
 
     def status(self) -> dict[str, Any]:
         health = self.health()
