@@ -115,8 +115,8 @@ class Pages:
             jobs.add_metric([state], counts.get(state, 0))
         ended = CounterMetricFamily("adaptive_nerf_attempts_ended", "Attempts ended since the start, by reason",
                                     labels=["reason"])
-        for reason, times in ({reason: 0 for reason in Reason} | health.attempts_ended).items():  # an alarm needs the 0
-            ended.add_metric([reason], times)
+        for reason in Reason:  # those that never were, too: an alarm sees no first one without the 0 before it
+            ended.add_metric([reason], health.attempts_ended.get(reason, 0))
         build = GaugeMetricFamily("adaptive_nerf_build_info", "What runs here", labels=["version", "commit", "python"])
         build.add_metric([version("adaptive-nerf"), health.commit, platform.python_version()], 1)
         gauges = {
