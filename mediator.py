@@ -20,7 +20,7 @@ from adaptive_nerf.jobs.settings import Settings, Topics
 from kafka_utils.broker import EMBEDDED, broker_of
 
 EXAMPLES = """\
-  python3 mediator.py --topic nerfConfigs --broker embedded --cleanup    a demo: no Kafka needed, jobs only in memory
+  python3 mediator.py --topic nerfConfigs --broker embedded    # a look: no Kafka needed, messages only in memory
   python3 mediator.py --topic nerfConfigs --broker kafka:9092 --http 127.0.0.1:9108
   python3 mediator.py --topic nerfConfigs --kafka-config /etc/adaptive-nerf/kafka.properties --devices 0,1"""
 
@@ -33,8 +33,8 @@ def arguments() -> command_line.Parser:
                          "without it the embedded one that runs, else localhost:9092")
     command.add_argument("--kafka-config", type=Path, metavar="FILE", help="TLS and login, as properties or JSON")
     command.add_argument("--group_id", default="nerf-mediator", help="consumer group; one mediator in each")
-    command.add_argument("--cleanup", action="store_true", help="first remove finished jobs from the logs folder, "
-                         "without asking; logs/example, other jobs and foreign files stay")
+    command.add_argument("--cleanup", action="store_true", help="first remove finished jobs with their checkpoints "
+                         "from the logs folder, without asking; logs/example, other jobs and foreign files stay")
     command.add_argument("--devices", metavar="0,1", help="GPUs to use, by number or UUID; without it all")
     command.add_argument("--slots", type=int, metavar="N", help="jobs at once on the CPU; without it one")
     command.add_argument("--light-slots", type=int, default=4, metavar="N", help="viewers at once")

@@ -1,7 +1,7 @@
 """What this machine can do at most, probed in about a second: peak FMA, random loads, stream. All cores together.
 
 Benches divide by these, taken in the same run: a share of the roofline compares machines, a bare rate does not.
-`python -m bench.roofline` prints them. Needs a C++ compiler ($CXX, c++, g++ or clang++).
+`.venv/bin/python -m bench.roofline` prints them. Needs a C++ compiler ($CXX, c++, g++ or clang++).
 """
 
 import ctypes

@@ -1,6 +1,6 @@
 """Pictures of every tab of the page, for docs/viewer.md, of a real `view` job over a trained model.
 
-    python -m bench.viewer_pictures --checkpoint logs/example --town data/town
+    .venv/bin/python -m bench.viewer_pictures --checkpoint logs/example --town data/town
 
 A mediator over the built-in broker runs the job, Chromium without a screen looks at it as a person would.
 """

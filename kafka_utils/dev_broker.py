@@ -4,7 +4,7 @@ It speaks the real protocol on loopback, but is volatile: records live in memory
 dropped in silence; the port is a free one; topics come into being with four partitions when they are first named;
 a restarted group member waits for its old session to end; topics cannot be deleted. For development and demos only.
 
-    python -m kafka_utils.dev_broker --state .state      # until Ctrl-C; the address stands in .state/broker.json
+    .venv/bin/python -m kafka_utils.dev_broker --state .state    # until Ctrl-C; its address is in .state/broker.json
 """
 
 from __future__ import annotations

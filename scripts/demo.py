@@ -19,8 +19,8 @@ from adaptive_nerf.client.interrupts import other_signals_interrupt
 from adaptive_nerf.common.command_line import parser, run
 
 EXAMPLES = """\
-  ./scripts/demo.py                       until Ctrl-C, which ends all that it started
-  ./scripts/demo.py --no_wait             ends when all is done"""
+  ./scripts/demo.py                       # until Ctrl-C, which ends all that it started
+  ./scripts/demo.py --no_wait             # ends when all is done"""
 TOWN = Path("data/town")
 SCENE = TOWN / "out" / "prepared"
 PARTITION = "g22_grid_bm105_ss20"

@@ -23,7 +23,7 @@ from adaptive_nerf.pipelines.opening import Places, find_checkpoint
 EXAMPLES = """\
   ./scripts/merge_experts.py --parts train-west train-east --output logs/train-whole
   ./scripts/merge_experts.py --parts logs/a logs/b/checkpoints/step004000 --prefix best --output logs/whole --json
-  then: "checkpoint_path": "train-whole" in a job eval, view, adapt, or train (to train what is shared on)"""
+  # then: "checkpoint_path": "train-whole" in a job eval, view, adapt, or train (to train what is shared on)"""
 
 
 def main() -> None:

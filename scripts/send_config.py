@@ -23,7 +23,7 @@ from adaptive_nerf.common.say import say
 
 EXAMPLES = """\
   ./scripts/send_config.py --configPath configs/train.json --wait
-  ./scripts/send_config.py --topic nerfConfigs --configPath configs/train.json --set outer_steps=500 --set seed=1
+  ./scripts/send_config.py --topic nerfConfigs --configPath configs/train.json --set seconds=600 --set seed=1
   job=$(./scripts/send_config.py --configPath configs/view.json) && ./scripts/jobs.py show $job"""
 
 

@@ -30,6 +30,8 @@ CLOSE_TOGETHER_M = 1e-6
 STRAY_M = 3.0  # so little below the ground that is taken, points are no reason to say anything
 NOT_ECEF_REMEDY = ("leave out --ecef_to_enu for a model in local coordinates, or align it to GPS first "
                    "(colmap model_aligner)")
+NOT_UPRIGHT_REMEDY = ("turn it first: colmap model_aligner --input_path MODEL --output_path TURNED "
+                      "--alignment_type plane --alignment_max_error 1")
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def _altitude_range(cameras_up: Array, points_up: Array, settings: FrameSettings
         lowest_m = max(lowest_m, points_m)
     if lowest_m > highest_m:
         raise BadInput(f"the lowest points lie {lowest_m - highest_m:.1f} m above the highest camera, so the model's "
-                       f"+Z is not up; align it first (colmap model_orientation_aligner or model_aligner)")
+                       f"+Z is not up; {NOT_UPRIGHT_REMEDY}")
     lowest_m, highest_m = _stored(np.array([lowest_m, highest_m]))
     return float(lowest_m), float(highest_m)
 

@@ -37,6 +37,7 @@ from adaptive_nerf.data.update_selection import (
     cube_of,
     in_scene_units,
     new_images,
+    tell_unproven_frame,
     within_cube,
 )
 from adaptive_nerf.geometry.types import Array
@@ -76,6 +77,7 @@ def _update(settings: UpdateSettings, scene: Scene) -> dict[str, Any]:
     posed = in_scene_units(model, scene.frame, settings.metres_per_unit, warnings)
     others = [photo for photo in scene.all_photos if photo.split != settings.batch_tag]
     fresh, known = new_images(posed, others, scene.frame.metres_per_unit, warnings)
+    tell_unproven_frame(scene.frame, known, warnings)
     inside, outside = within_cube(fresh, settings.on_overflow, cube_of(scene.photos))
     counts = {"batch": settings.batch_tag, "known_already": known, "left_out": len(outside)}
     if settings.target.exists() and not settings.force:

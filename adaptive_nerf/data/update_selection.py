@@ -73,6 +73,13 @@ def _is_taken(c2w: Array, poses: Array) -> bool:  # [3, 4], [n, 3, 4]
     return bool((np.abs(poses - c2w) < SAME_POSE).all((1, 2)).any())
 
 
+def tell_unproven_frame(frame: SceneFrame, known: int, warnings: list[str]) -> None:
+    """A survey's own grid needs no common photos, but two free reconstructions have nothing in common."""
+    if not (known or frame.is_georeferenced):
+        warnings.append("the scene has no geo-reference and the model none of its photos, so nothing tells whether "
+                        "both have one frame; unless a survey gave them one, extend the first model by the new photos")
+
+
 def _judge_moves(moved: Array, names: list[str], metres_per_unit: float, warnings: list[str]) -> None:
     """`moved` [n]: scene units between where the scene and the later model have a photo of one name."""
     far = [names[index] for index in np.flatnonzero(moved > SAME_PLACE_UNITS)]

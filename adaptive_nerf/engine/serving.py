@@ -12,6 +12,9 @@ from adaptive_nerf.engine.cpu.library import library
 from adaptive_nerf.engine.engines import engine, kernels_in_triton, tiny_cuda_nn
 from adaptive_nerf.engine.threads import VARIABLE, threads
 
+NO_KERNELS_REMEDY = ("install a C compiler and Python's headers (Debian: apt-get install gcc python3-dev); a GPU older "
+                     "than NVIDIA's Volta has no kernels: nothing to do, the CPU serves")
+
 
 def of_torch() -> list[Finding]:
     return [_torch(), _gpu()]
@@ -31,10 +34,14 @@ def _gpu() -> Finding:
     words = f"NVIDIA driver {version}" if version else "no NVIDIA driver"
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+        fact = f"{names}; {words}, CUDA {torch.version.cuda}, "
         serves, why_not = kernels_in_triton()
-        extra = "with tinycudann" if tiny_cuda_nn()[0] else \
-            "our kernels, by Triton" if serves else f"{why_not} (plain torch could serve, many times slower)"
-        return Finding("GPU", "ok", f"{names}; {words}, CUDA {torch.version.cuda}, {extra}")
+        if tiny_cuda_nn()[0]:
+            return Finding("GPU", "ok", f"{fact}with tinycudann")
+        if serves:
+            return Finding("GPU", "ok", f"{fact}our kernels, by Triton")
+        return Finding("GPU", "missing", f"{fact}{why_not} (plain torch could serve, many times slower)",
+                       NO_KERNELS_REMEDY)
     if torch.version.cuda is None:
         return Finding("GPU", "missing", f"this torch is a build without CUDA; there is {words}",
                        "for an NVIDIA GPU install a torch for its CUDA (requirements-torch.txt); else nothing to do")

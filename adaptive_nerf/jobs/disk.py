@@ -36,9 +36,9 @@ class Disk:
         return ""
 
     def free_bytes(self) -> int:
-        """Where jobs write; 0 where nobody can tell."""
+        """Where there is least; 0 where nobody can tell."""
         try:
-            return shutil.disk_usage(self.folders[1]).free
+            return min(shutil.disk_usage(folder).free for folder in self.folders)
         except OSError:
             return 0
 

@@ -28,7 +28,7 @@ from adaptive_nerf.common.clock import now
 from adaptive_nerf.common.errors import BadInput, BadUsage, Failure
 from adaptive_nerf.common.hosts import is_number
 from adaptive_nerf.jobs.serving import FewCallers, Serving
-from adaptive_nerf.jobs.states import State
+from adaptive_nerf.jobs.states import Reason, State
 from adaptive_nerf.jobs.views import UnknownJob, details, find, limit_of, listed, states_of
 
 if TYPE_CHECKING:
@@ -115,17 +115,18 @@ class Pages:
             jobs.add_metric([state], counts.get(state, 0))
         ended = CounterMetricFamily("adaptive_nerf_attempts_ended", "Attempts ended since the start, by reason",
                                     labels=["reason"])
-        for reason, times in health.attempts_ended.items():
-            ended.add_metric([reason], times)
+        for reason in Reason:  # those that never were, too: an alarm sees no first one without the 0 before it
+            ended.add_metric([reason], health.attempts_ended.get(reason, 0))
         build = GaugeMetricFamily("adaptive_nerf_build_info", "What runs here", labels=["version", "commit", "python"])
         build.add_metric([version("adaptive-nerf"), health.commit, platform.python_version()], 1)
         gauges = {
+            "ready": ("1 where /readyz says so", int(health.live and health.ready)),
             "backlog_jobs": ("Jobs accepted that do not run yet", self._store.backlog()),
             "outbox_records": ("Events not yet published", self._store.outbox_size()),
             "consumer_connected": ("1 where the consumer has its partitions", int(health.connected)),
             "last_poll_age_seconds": ("Since the broker was last asked", health.last_poll_age_s),
             "slots": ("Devices for jobs", health.slots), "slots_held": ("Devices in use", health.slots_held),
-            "disk_free_bytes": ("Where jobs write", health.disk_free_bytes)}
+            "disk_free_bytes": ("Logs or state, whichever has less", health.disk_free_bytes)}
         told = [GaugeMetricFamily(f"adaptive_nerf_{name}", text, value=value)
                 for name, (text, value) in gauges.items() if value is not None]
         return [jobs, ended, build, *told]

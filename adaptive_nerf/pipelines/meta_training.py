@@ -27,7 +27,7 @@ from adaptive_nerf.pipelines import few_views, training_start
 from adaptive_nerf.pipelines.joint import SAMPLES_AT_FIRST, Joint
 from adaptive_nerf.pipelines.meta import MetaSettings, cells_by_slot, outer_step
 from adaptive_nerf.pipelines.metrics import mean_score
-from adaptive_nerf.pipelines.opening import partition_of, photos_in_memory, scene_of, set_up_arithmetic
+from adaptive_nerf.pipelines.opening import partition_of, photos_in_memory, scene_of, set_up_arithmetic, tell_idle
 from adaptive_nerf.pipelines.patience import Patience
 from adaptive_nerf.pipelines.pictures import photo_pixels
 from adaptive_nerf.pipelines.rates import Rates, Schedule, gather, pull, rates_of
@@ -43,6 +43,8 @@ TELL_EVERY = 10  # steps
 def train(run: Run[Train]) -> Result:
     set_up_arithmetic(run)
     spec = run.spec
+    if spec.seconds:
+        tell_idle(run, ("outer_steps",), "seconds says how long it learns")
     scene = scene_of(run)
     partition = partition_of(spec, scene)
     with Tracker(run.out, _steps_told(run), run.progress.warn) as tracker:

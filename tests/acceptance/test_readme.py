@@ -5,6 +5,7 @@ Jobs go to Apache Kafka. They are kept small by settings that follow those of th
 
 import contextlib
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -81,6 +82,14 @@ def trained(service):
     return sent(service, line_with("train.json", "--job_id mine"), *SMALL)
 
 
+@pytest.fixture(scope="module")
+def adapted(service, trained):
+    """The fourth step of the README, with the town's second flight."""
+    shutil.copytree(service.folder / "data/mine/event", service.folder / "data/mine/day2")
+    service.must(line_with("/update_dataset.py"))
+    return sent(service, line_with("adapt.json"), "downscale=1", "tto=4", "support_rays=128")
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_each_command_that_is_named_teaches_with_examples(program, place):
     told = place.must(f"{program.replace('python3', sys.executable)} --help")
@@ -117,8 +126,13 @@ def test_the_training_for_a_look_is_shown_by_its_name(service, trained):
     assert re.search(r"state +SUCCEEDED", service.must(line_with("jobs.py show try")))
 
 
+def test_a_second_flight_is_absorbed(service, adapted):
+    assert adapted == "mine-day2"
+    assert re.search(r"state +SUCCEEDED", service.must(f"./scripts/jobs.py show {adapted}"))
+
+
 @pytest.mark.parametrize("line", lines_with("view.json"))
-def test_jobs_show_tells_the_address_of_a_page(service, trained, line):
+def test_jobs_show_tells_the_address_of_a_page(service, trained, adapted, line):
     more = () if "data/mine" in line else (*OURS, "checkpoint_path=mine")
     job_id = sent(service, line, *more, f"viewer_port={free_port()}")
     told = wait_until(lambda: re.search(r"http://\S+token=\S+", service.must(f"./scripts/jobs.py show {job_id}")),

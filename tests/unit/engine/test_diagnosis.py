@@ -1,8 +1,10 @@
 """What the doctor says of a machine that lacks something."""
 
+import runpy
 import socket
 import subprocess
 import sys
+from argparse import Namespace
 from collections import namedtuple
 
 import pytest
@@ -52,6 +54,20 @@ def test_ports_are_tried():
     assert port_finding("x", f"127.0.0.1:{port}", "do") == Finding(
         "x", "missing", f"nothing answers at 127.0.0.1:{port} (Connection refused)", "do")
     assert port_finding("x", "nowhere", "do").state == "wrong"
+
+
+def test_the_broker_is_the_one_that_the_mediator_has(monkeypatch, clone):
+    """It may have a login that the doctor has not."""
+    monkeypatch.syspath_prepend(clone / "scripts")
+    look = runpy.run_path(str(clone / "scripts" / "doctor.py"))["_broker"]
+    said = {"broker": "127.0.0.1:1", "line": "connected"}
+    monkeypatch.setitem(look.__globals__, "ask", lambda *_: said)
+    options = Namespace(state=None, broker=None)
+    assert look(options) == Finding("Kafka broker", "ok", "the mediator is connected with 127.0.0.1:1")
+    said["line"] = "waiting for the broker"
+    assert look(options).fact.startswith("nothing answers at 127.0.0.1:1")
+    said["line"], options.broker = "connected", "127.0.0.1:2"
+    assert look(options).fact.startswith("nothing answers at 127.0.0.1:2")
 
 
 def test_a_machine_without_torch_is_told_so_and_the_rest():
@@ -104,10 +120,34 @@ def test_the_gpu_and_its_driver_are_told(monkeypatch, case):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: case.seen)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "A GPU")
+    monkeypatch.setattr(serving, "kernels_in_triton", lambda: (engines.TORCH, ""))
     found = serving._gpu()
     assert found.state == ("ok" if case.seen else "missing")
     assert found.fact.startswith(case.fact)
     assert case.remedy in found.remedy
+
+
+def test_a_gpu_without_kernels_is_missing_something(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(serving, "kernels_in_triton", lambda: (None, "no luck"))
+    found = serving._gpu()
+    assert found.state == "missing"
+    assert "no luck" in found.fact
+    assert "apt-get install gcc python3-dev" in found.remedy
+
+
+def test_kernels_that_cannot_be_compiled_for_want_of_headers_say_so(monkeypatch, tmp_path):
+    trial = pytest.importorskip("adaptive_nerf.engine.gpu.trial")
+
+    def refuse(*_, **__):
+        raise subprocess.CalledProcessError(1, "gcc")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", refuse)
+    monkeypatch.setattr(trial.sysconfig, "get_path", lambda _: str(tmp_path))
+    assert trial.why_not() == f"Triton's kernels cannot be compiled here ({tmp_path}/Python.h is missing)"
+    (tmp_path / "Python.h").touch()
+    assert trial.why_not().endswith("(Command 'gcc' returned non-zero exit status 1.)")
 
 
 def test_the_driver_is_asked_of_the_kernel_and_else_of_its_own_command(monkeypatch, tmp_path):

@@ -1,6 +1,8 @@
 """The reserve of a disk that fills up."""
 
 import select
+from pathlib import Path
+from types import SimpleNamespace
 
 from adaptive_nerf.jobs.bell import Bell
 from adaptive_nerf.jobs.disk import BALLAST_BYTES, Disk
@@ -30,6 +32,12 @@ def test_a_folder_that_is_gone_or_cannot_be_written_is_a_reason_and_no_failure(t
     assert disk.low() == ""
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path / "logs")  # as one mounted for reading
     assert disk.low().startswith(f"{tmp_path / 'logs'} cannot be written; ")
+
+
+def test_free_space_is_that_of_the_fuller_disk(monkeypatch):
+    free = {"state": 4, "logs": 9}
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free[str(folder)]))
+    assert Disk(Path("state"), Path("logs")).free_bytes() == 4
 
 
 def test_a_ballast_for_which_there_is_no_room_is_done_without(tmp_path):

@@ -56,10 +56,16 @@ def test_metrics_tell_jobs_by_state_ends_by_reason_and_the_line(ask):
     assert told["adaptive_nerf_jobs", "QUEUED"] == 1
     assert told["adaptive_nerf_jobs", "RUNNING"] == 0
     assert told["adaptive_nerf_attempts_ended_total", "lost"] == 1
-    wanted = {"backlog_jobs": 1, "outbox_records": 2, "consumer_connected": 1, "last_poll_age_seconds": 0.5,
+    assert told["adaptive_nerf_attempts_ended_total", "out_of_memory"] == 0  # else an alarm would miss the first one
+    wanted = {"ready": 1, "backlog_jobs": 1, "outbox_records": 2, "consumer_connected": 1, "last_poll_age_seconds": 0.5,
               "disk_free_bytes": 7, "slots": 2, "slots_held": 1}
     assert {name: told[(f"adaptive_nerf_{name}",)] for name in wanted} == wanted
     assert any(name == "adaptive_nerf_build_info" and "abc" in labels for name, *labels in told)
+
+
+def test_metrics_tell_when_no_jobs_are_taken(ask, health):
+    health["now"] = Health(True, False, "no broker")
+    assert figures(ask("/metrics")[1])[("adaptive_nerf_ready",)] == 0
 
 
 def test_two_services_in_one_process_do_not_share_their_figures(ask, store):

@@ -174,6 +174,7 @@ def test_seconds_bound_a_run(train_job):
     assert done.result.metrics["seconds"] >= 0.5
     assert set(done.progress.losses("phase")) == {0, 1}
     assert done.progress.steps[-1][1] == 0.5
+    assert "outer_steps has no effect in train: seconds says how long it learns" in done.progress.warnings
 
 
 def test_meta_learning_alone_learns_where_there_is_something_and_how_long_steps_may_be(prepared, lively_occupancy):
