@@ -36,12 +36,17 @@ class Served:
 
 def start_server(scene: Path, job: Path, port: int = 0, limit_s: float = 0.0) -> Served:
     job.mkdir(exist_ok=True)
+    key_of_job(job)  # before the server asks for it: of two that make one at once, the last would have it
     port = port or free_port()
     command = [sys.executable, "-m", "tests.support.town_page", "--scene", str(scene), "--job", str(job),
                "--port", str(port), "--limit_s", str(limit_s)]
     served = Served(subprocess.Popen(command), port, job)
-    wait_until(lambda: answers(port) or served.process.poll() is not None, "the server of the page", 120)
-    assert served.process.poll() is None
+    try:
+        wait_until(lambda: answers(port) or served.process.poll() is not None, "the server of the page", 120)
+        assert served.process.poll() is None
+    except BaseException:
+        served.end()
+        raise
     return served
 
 
