@@ -14,7 +14,6 @@ from adaptive_nerf.data.scene import open_scene
 from adaptive_nerf.jobs.states import Exit
 from adaptive_nerf.pipelines import adapter as adapter_module
 from adaptive_nerf.pipelines.adaptation import adapt
-from adaptive_nerf.pipelines.eval_gallery import file_names
 from adaptive_nerf.pipelines.eval_old_photos import chosen
 from adaptive_nerf.pipelines.evaluation import evaluate
 from adaptive_nerf.pipelines.patience import FEWEST_SAMPLES
@@ -391,13 +390,3 @@ def test_the_fields_of_a_job_have_an_effect(root, flight, fields):
 def test_fewer_points_at_once_change_no_figure(root, flight):
     metrics = evaluate(eval_run(root, "chunks", batch=FLIGHT, tto=3, chunk_points=500)).metrics
     assert metrics["neutral_db_3"] == pytest.approx(flight[1].metrics["neutral_db_3"], abs=1e-3)
-
-
-def test_files_are_named_after_photos_and_never_lead_elsewhere():
-    class Named:
-        def __init__(self, stem, name):
-            self.stem, self.name = stem, name
-
-    given = ("flight/DJI_1.JPG", "../../x.png", "dji_1.jpg", "...", "Straße 4.JPG")
-    names = file_names([Named(f"{number:06d}", name) for number, name in enumerate(given, 1)])
-    assert list(names.values()) == ["DJI_1_000001", "x", "dji_1_000003", "000004", "Straße_4"]
