@@ -34,7 +34,16 @@ class Person:
         self.page.get_by_role("button", name=button, exact=True).click()
 
     def ticks(self, box: str) -> None:
-        self.page.get_by_role("checkbox", name=box).click()
+        """As people do: a click that a moving panel swallowed is made again."""
+        found = self.page.get_by_role("checkbox", name=box)
+        wished = not found.is_checked()
+
+        def is_as_wished() -> bool:
+            if found.is_checked() != wished:
+                found.click()
+            return found.is_checked() == wished
+
+        wait_until(is_as_wished, f"the box {box!r}", PATIENCE_S, 0.3)
 
     def chooses(self, label: str, option: str) -> None:
         self.page.get_by_role("combobox", name=label).click()
@@ -68,7 +77,10 @@ class Person:
 
     def sees_other_than(self, former: np.ndarray, what: str, region: slice = slice(0, 640)) -> np.ndarray:
         """The window, when its left part, away from the panel, has become another and is sharp."""
-        wait_until(lambda: gap(self.tab.picture()[150:, region], former[150:, region]) > 4, what, PATIENCE_S, 0.3)
+        try:
+            wait_until(lambda: gap(self.tab.picture()[150:, region], former[150:, region]) > 4, what, PATIENCE_S, 0.3)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the page says: {self.page.locator('body').inner_text()!r}") from error
         self.looks()  # by now the line at the top speaks of the new picture
         self.wait_until_sharp()
         return self.looks()
