@@ -1,4 +1,4 @@
-"""A place in the picture becomes a place in the world, by the depth that was rendered there."""
+"""A place in the picture becomes a place in the world, by the depth that was rendered there and around it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from adaptive_nerf.geometry.frames import FrameName, SceneFrame
 from adaptive_nerf.geometry.rays import camera_rays
 from adaptive_nerf.geometry.types import AnyArray, Array
 from adaptive_nerf.rendering.types import Frame
+from adaptive_nerf.viewer.surroundings import depth_on_plane
 
 STEEPEST = 0.1  # 1 / depth that changes by more of itself, from pixel to pixel, is another surface
 
@@ -32,8 +33,9 @@ def pick(frame: Frame, u: float, v: float, scene_frame: SceneFrame) -> Picked | 
         depth_m = 1 / _inverse_depth(frame.depth_m, pixel)
     if not 0 < depth_m < np.inf:  # true for NaN
         return None
-    return Picked(point_at(camera, pixel, depth_m), depth_m,
-                  1 / camera.fx if camera.is_orthographic else depth_m / camera.fx)
+    grain_m = 1 / camera.fx if camera.is_orthographic else depth_m / camera.fx
+    depth_m = depth_on_plane(frame, pixel, depth_m, grain_m)
+    return Picked(point_at(camera, pixel, depth_m), depth_m, grain_m)
 
 
 def point_at(camera: Camera, pixel: Array, depth_m: float) -> Array:
