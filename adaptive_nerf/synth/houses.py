@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from adaptive_nerf.synth.dwellings import STYLE_SHED
-from adaptive_nerf.synth.mesh import BOX_SIDES, Material, Mesh, box, box_corners, join, quads, triangles
+from adaptive_nerf.synth.mesh import BOX_SIDES, NOTHING, Material, Mesh, box, box_corners, join, quads, triangles
 from adaptive_nerf.synth.randomness import generator
 from adaptive_nerf.synth.things import House, Roof
 
@@ -123,7 +123,7 @@ def _chimney(house: House, rng: np.random.Generator) -> Mesh:
 def _dormer(house: House, rng: np.random.Generator) -> Mesh:
     """A small flat-topped house in the slope."""
     if house.roof is not Roof.GABLE or house.depth_m < 7:
-        return box((0, 0, 0), (0.1, 0.1, 0.1), Material.PLAIN, METAL)
+        return NOTHING
     x, half = rng.uniform(-0.2, 0.2) * house.length_m, rng.uniform(0.9, 1.5)
     front = house.depth_m * 0.36
     low, top = _roof_height(house, front) - 0.4, _roof_height(house, front) + 1.35
@@ -155,7 +155,7 @@ def _skylight(house: House, rng: np.random.Generator) -> Mesh:
         for x in rng.uniform(-0.38, 0.3, 2) * house.length_m:
             faces.append(_on_slope(house, (x, x + 0.9), (side * reach * 0.62, side * reach * 0.42), 0.06))
     if not faces:
-        return box((0, 0, 0), (0.1, 0.1, 0.1), Material.PLAIN, METAL)
+        return NOTHING
     return quads(faces, Material.GLASS, (0.10, 0.14, 0.18) if house.roof is Roof.FLAT else (0.04, 0.06, 0.08))
 
 
@@ -166,7 +166,7 @@ def _solar(house: House, rng: np.random.Generator) -> Mesh:
         rows = [(y, y + 1.6) for y in np.arange(0.12 * house.depth_m, reach - 2.2, 2.4)]
     faces = [_on_slope(house, (-half, half), row, 0.12) for row in rows]
     if not faces:
-        return box((0, 0, 0), (0.1, 0.1, 0.1), Material.PLAIN, METAL)
+        return NOTHING
     if house.roof is Roof.FLAT:  # tilted towards the sun
         faces = np.array(faces) + np.array([[0, 0, 0], [0, 0, 0], [0, 0, 0.45], [0, 0, 0.45]]) - [0, 0, 0.3]
     return quads(faces, Material.SOLAR, (0.02, 0.03, 0.07))

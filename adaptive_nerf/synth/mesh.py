@@ -76,6 +76,9 @@ def triangles(corners: npt.ArrayLike, material: Material, tint: npt.ArrayLike, u
                 np.broadcast_to(np.asarray(salt, np.int32), (count,)))
 
 
+NOTHING = triangles(np.empty((0, 3, 3)), Material.PLAIN, (0, 0, 0))
+
+
 def quads(corners: npt.ArrayLike, material: Material, tint: npt.ArrayLike, uv: npt.ArrayLike | None = None,
           traits: npt.ArrayLike = (0, 0, 0, 0), salt: npt.ArrayLike = 0) -> Mesh:
     """Four-cornered faces [n, 4, 3], corners in order around; uv [n, 4, 2], by default metres along the first side."""
