@@ -34,8 +34,9 @@ class Relay:
                                              timeout=aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE_S))
 
     async def close(self) -> None:
-        for browser in list(self.browsers):
-            await browser.close(code=aiohttp.WSCloseCode.GOING_AWAY, message=b"the page's server ends")
+        """All browsers at once: one that does not answer must not keep the others waiting."""
+        code, reason = aiohttp.WSCloseCode.GOING_AWAY, b"the page's server ends"
+        await asyncio.gather(*(browser.close(code=code, message=reason) for browser in self.browsers))
         await self._client.close()
 
     async def file(self, path: str) -> tuple[bytes, str] | None:
