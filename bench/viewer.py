@@ -71,8 +71,7 @@ def measured(town: Path, trained: Path, work: Path, quick: bool) -> Iterator[Fig
     truth = Truth.of(town, scene.frame)
     steps = 64 if quick else 256
     say("a flight is learned by the operation adapt")
-    alone = figures_of.steps_a_second_alone({name: spec[name] for name in ADAPT_FIELDS}, sorted(scene.flights)[0],
-                                            work / "adapted", steps)
+    alone = figures_of.steps_a_second_alone(of_adaptation(spec), sorted(scene.flights)[0], work / "adapted", steps)
     say("a view job, and somebody who looks")
     with view_job(work / "view", spec) as job:
         yield from figures_of.first_sight(job, scene)
@@ -86,6 +85,11 @@ def measured(town: Path, trained: Path, work: Path, quick: bool) -> Iterator[Fig
     say(f"{PEOPLE} people at once")
     with view_job(work / "crowd", spec) as job:
         yield from figures_of.crowd(job, scene, PEOPLE, 40 if quick else 600)
+
+
+def of_adaptation(spec: Spec) -> Spec:
+    """What the operation `adapt` takes of a view job; what that leaves to its default stays so."""
+    return {name: value for name, value in spec.items() if name in ADAPT_FIELDS}
 
 
 def made_town(town: Path) -> Path:

@@ -1,15 +1,24 @@
 """What the bench reads from the page is what the page says."""
 
+import json
 import math
 
 import pytest
 
 from adaptive_nerf.geometry.frames import local_frame
+from adaptive_nerf.jobs.message import read_job
 from adaptive_nerf.viewer.adapt_words import adaptation_html
 from adaptive_nerf.viewer.backend import AdaptationStatus
 from adaptive_nerf.viewer.measurements import Measurements, measurement_words
 from adaptive_nerf.viewer.plain_words import escaped
+from bench.viewer import of_adaptation
 from bench.viewer_figures import STEP, TOLD, click_figures
+
+
+def test_what_the_page_learns_in_the_bench_is_an_adaptation_by_the_examples_of_the_repository(clone):
+    fields = of_adaptation(json.loads((clone / "configs" / "view.json").read_bytes()))
+    job = read_job(json.dumps(fields | {"op": "adapt", "batch": "event", "tto": [64]}).encode()).job
+    assert (job.checkpoint_path, job.downscale) == ("logs/example", 1.0)
 
 
 def test_the_coordinates_of_a_clicked_point_are_read_from_what_the_page_tells():
