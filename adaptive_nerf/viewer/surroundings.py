@@ -12,10 +12,10 @@ from adaptive_nerf.geometry.types import AnyArray, Array, BoolArray
 from adaptive_nerf.rendering.types import Frame
 
 REACH_M, LEAST_REACH, MOST_REACH = 2.5, 2, 20  # of what is looked at, each way; in pixels at least and at most
-ALIKE = 0.1  # of 0 to 1, in each channel
+ALIKE = 0.07  # of 0 to 1, in each channel
 OFF_M = 0.5  # the plane, at most: what lies farther from it belongs to something else
 NARROWING = (4.0, 2.0, 1.0, 1.0)  # times OFF_M, from round to round
-START, FEWEST = 2, 8  # pixels each way from which the plane is first told; pixels on it, and of those of the first
+START, FEWEST = 3, 8  # pixels each way from which the plane is first told; pixels on it, and of those of the first
 MOVED, MOVED_ALONE, ALONE = 2.0, 4.0, 3  # times OFF_M: how far at most, and where so few of nine pixels are as deep
 
 
