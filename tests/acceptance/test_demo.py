@@ -17,9 +17,11 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 SMALL = {
-    "train": {"outer_steps": 240, "log2_hashmap_size": 12, "rays": 512, "samples": 8192, "support_rays": 128,
-              "query_rays": 64, "inner_iter": 2, "batch_size": 1, "eval_step": 120, "save_step": 120},
-    "adapt": {"tto": 64, "support_rays": 512}, "eval": {"tto": "0,64", "support_rays": 512}, "view": {}}
+    "train": {"downscale": 0.5, "outer_steps": 240, "log2_hashmap_size": 12, "rays": 512, "samples": 8192,
+              "support_rays": 128, "query_rays": 64, "inner_iter": 2, "batch_size": 1, "eval_step": 120,
+              "save_step": 120},
+    "adapt": {"downscale": 0.5, "tto": 64, "support_rays": 512},
+    "eval": {"downscale": 0.5, "tto": "0,64", "support_rays": 512}, "view": {"downscale": 0.25}}
 STAGES = ["this machine", "a town", "the scene", "the partition", "the later flight", "maps and overlays", "view",
           "train", "adapt", "eval"]
 END = "Ctrl-C ends the page and the service"  # once all is done
