@@ -12,7 +12,7 @@ def keep_freed_memory() -> None:
     """Instead of giving it back to the system at every turn: a fresh page costs more than what is written to it.
 
     In few heaps: glibc gives each thread its own, up to eight a core, and what one of them keeps serves no other. With
-    eight people before the page that was a sixth of all memory, and it grew for six minutes.
+    eight people before the page that was a tenth of all memory, and it grew for six minutes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it
     if mallopt is not None:
