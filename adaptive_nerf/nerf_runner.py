@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 from adaptive_nerf.common import atomic_files, command_line
 from adaptive_nerf.common.errors import AdaptiveNerfError, BadInput, BadUsage, DiskFull, Failure
 from adaptive_nerf.common.log_setup import set_up_file
-from adaptive_nerf.common.memory import ran_out_of_memory
+from adaptive_nerf.common.memory import keep_freed_memory, ran_out_of_memory
 from adaptive_nerf.common.provenance import provenance
 from adaptive_nerf.common.run_progress import Result, Run, RunProgress, StopRequested
 from adaptive_nerf.common.say import say
@@ -78,6 +78,7 @@ class StopSignal:
 
 def main() -> NoReturn:
     options = _options()
+    keep_freed_memory()  # now, for a heap that a thread has once is there for ever
     try:
         sys.exit(run_job(options.configPath, options.out, options.set or []))
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import warnings
 
 import rich
 import viser
@@ -23,6 +24,8 @@ class InnerServer(viser.ViserServer):
     def __init__(self) -> None:
         self.door_headers = {DOOR_HEADER: secrets.token_urlsafe(32)}
         rich.get_console().quiet = True  # it prints its loopback address, where nobody is let in
+        # Between a browser's leaving and the end of its page there are words for nobody; that is no fault.
+        warnings.filterwarnings("ignore", r"Queued a \w+ on a closed connection", UserWarning)
         logging.getLogger("websockets.server").setLevel(logging.WARNING)
         super().__init__(LOOPBACK, FREE_PORT, verbose=False)
         self._websock_server.on_client_connect(self._refuse_strangers)

@@ -138,7 +138,9 @@ class SharedAdaptation:
             try:
                 task()
             except Exception as error:
-                if not isinstance(error, AdaptiveNerfError):
+                if isinstance(error, AdaptiveNerfError):
+                    log.warning("the adaptation stopped: %s", error)
+                else:
                     log.exception("the adaptation failed")
                 with self._changed:
                     # Nobody holds what is not there.

@@ -195,6 +195,21 @@ def test_a_page_that_cannot_be_built_says_so_and_leaves_no_thread(viewing_of, mo
     assert not [one.name for one in threading.enumerate() if one.name == "render queue"]
 
 
+def test_words_for_a_browser_that_has_just_gone_are_no_fault(viewing_of, monkeypatch):
+    told, close = [], session.Page.close
+
+    def still_tells(page):
+        page._status.content = "are you there?"
+        told.append(page)
+        close(page)
+
+    monkeypatch.setattr(session.Page, "close", still_tells)
+    viewing = viewing_of("gone")
+    with viewing.browser() as browser:
+        browser.wait_for_picture()
+    wait_until(lambda: told, "the page of who has gone is told so")
+
+
 def test_a_part_of_the_page_that_fails_is_logged_once_and_the_others_go_on(viewing_of, monkeypatch, caplog):
     asked = []
 

@@ -210,10 +210,11 @@ def test_what_cannot_be_written_is_kept_all_the_same_and_told(shared, model, pro
 
 
 @pytest.mark.parametrize("problem", [BadData("continual/after", "is gone"), RuntimeError("lost its way")], ids=repr)
-def test_a_failure_is_told_and_it_can_be_tried_again(shared, model, problem):
+def test_a_failure_is_told_and_logged_and_it_can_be_tried_again(shared, model, problem, caplog):
     model.problem = problem
     run(shared)
     assert str(problem) in shared.status().error
+    assert str(problem) in caplog.text
     model.problem = None
     run(shared)
     assert shared.status().error == ""
