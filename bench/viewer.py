@@ -8,7 +8,7 @@ clients share the machine's cores with the job.
                                      half of them near; each begins when the one before is finished
     mode_change_ms                   from a choice of what is shown to its picture: median of 5
     click_ms                         from a click in a full picture to its coordinates: median of 10
-    click_error_p95_m                40 clicks in each of 8 views, on pixels that show a roof or a street in the town's
+    click_error_p95_m                200 clicks in each of 8 views, on pixels that show a roof or a street in the town's
                                      mesh: distance in space from the place that the page tells to that of the mesh
                                      through the same pixel; a click on which the page says "nothing is there" counts as
                                      infinitely wrong
@@ -79,7 +79,10 @@ def measured(town: Path, trained: Path, work: Path, quick: bool) -> Iterator[Fig
             operator.wait_until(lambda: operator.has("Show"))
             yield from figures_of.moves(operator)
             yield from figures_of.mode_changes(operator)
-            yield from figures_of.clicks(operator, truth)
+        say("places are clicked whose coordinates are known")
+        yield from figures_of.clicks(job, scene, truth)
+        with job.operator(scene) as operator:
+            operator.wait_until(lambda: operator.has("Show"))
             say("the flight is learned while somebody looks")
             yield from figures_of.adaptation(operator, alone, steps)
     say(f"{PEOPLE} people at once")
