@@ -37,7 +37,14 @@ class FirstLook:
 
     photo: LoadedPhoto
     frame: Frame
+    exposure: tuple[Floats, Floats]  # scale and offset per channel that turn the model's colours into the photo's
+    errors: npt.NDArray[np.float32]  # [h, w] largest of a channel after that; 0 where there is no picture
     news: Mask | None = None  # [h, w] of the frame: where the photo shows what the model does not know; None: anywhere
+
+    @classmethod
+    def of(cls, photo: LoadedPhoto, frame: Frame) -> FirstLook:
+        fitted = _exposure(photo, frame)
+        return cls(photo, frame, fitted, _errors(photo, frame, fitted))
 
 
 def tell_nobody(done: int, of: int) -> None:
@@ -50,7 +57,7 @@ def first_looks(mixture: Mixture, photos: Sequence[LoadedPhoto],
     """`looked`: told how many of how many photos were looked at."""
     looks = []
     for photo in photos:
-        looks.append(FirstLook(photo, mixture.render(photo.camera, OUTPUTS, Quality.DRAFT, stopped)))
+        looks.append(FirstLook.of(photo, mixture.render(photo.camera, OUTPUTS, Quality.DRAFT, stopped)))
         looked(len(looks), len(photos))
     return looks
 
@@ -77,7 +84,7 @@ def _surprising_places(look: FirstLook, box: Box, cell: float, metres_per_unit: 
     """Points on the rays of contradicted pixels, a cell apart. -> [n, 3], the number of rays"""
     frame, camera = look.frame, look.frame.camera
     rays = camera_rays(camera)
-    wrong = errors(look).ravel() > LARGEST_KNOWN_ERROR
+    wrong = look.errors.ravel() > LARGEST_KNOWN_ERROR
     near, far, hits = slab_interval(rays.origins, rays.directions, box)
     depth_m = frame.depth_m.ravel() if frame.depth_m is not None else np.full(len(rays), np.nan)
     surface = np.where(np.isfinite(depth_m), depth_m / metres_per_unit / rays.forward, far)  # nothing: the far wall
@@ -90,24 +97,21 @@ def _surprising_places(look: FirstLook, box: Box, cell: float, metres_per_unit: 
     return points[inside], int(wrong.sum())
 
 
-def errors(look: FirstLook) -> npt.NDArray[np.float32]:
-    """Largest error of a channel, after scale and offset per channel are fitted; 0 where there is no picture."""
-    small = look.frame.camera
-    scale, offset = exposure(look)
-    real = _means(look.photo.colours, small.height, small.width)
-    error = np.abs(np.asarray(look.frame.rgb) * scale + offset - real).max(-1)
-    return np.where(look.photo.valid[middle_pixels(look)], error, 0).astype(np.float32)
+def _errors(photo: LoadedPhoto, frame: Frame, exposure: tuple[Floats, Floats]) -> npt.NDArray[np.float32]:
+    scale, offset = exposure
+    real = _means(photo.colours, frame.camera.height, frame.camera.width)
+    error = np.abs(np.asarray(frame.rgb) * scale + offset - real).max(-1)
+    return np.where(photo.valid[middle_pixels(photo, frame)], error, 0).astype(np.float32)
 
 
-def exposure(look: FirstLook) -> tuple[Floats, Floats]:
-    """Scale and offset per channel that turn the model's colours into the photo's; fitted twice, the second time
-    without what is news. [3], [3]
+def _exposure(photo: LoadedPhoto, frame: Frame) -> tuple[Floats, Floats]:
+    """Fitted twice, the second time without what is news. [3], [3]
 
     The line between both spreads: least squares would take every difference for a want of contrast in the photo, and
     so would means over areas, for the model's pixels are points. The model would then be taught too much contrast.
     """
-    seen, middles = np.asarray(look.frame.rgb), middle_pixels(look)
-    real, valid = look.photo.colours[middles], look.photo.valid[middles]
+    seen, middles = np.asarray(frame.rgb), middle_pixels(photo, frame)
+    real, valid = photo.colours[middles], photo.valid[middles]
     scale, offset = np.ones(3), np.zeros(3)
     for _ in range(2):
         usual = valid & (np.abs(seen * scale + offset - real).max(-1) <= MOST_BY_EXPOSURE)
@@ -119,9 +123,9 @@ def exposure(look: FirstLook) -> tuple[Floats, Floats]:
     return scale, offset
 
 
-def middle_pixels(look: FirstLook) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
-    """Row and column of the photo's pixel in the middle of each of the look's. [height, 1], [width]"""
-    small, (height, width) = look.frame.camera, look.photo.valid.shape
+def middle_pixels(photo: LoadedPhoto, frame: Frame) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """Row and column of the photo's pixel in the middle of each of the small picture's. [height, 1], [width]"""
+    small, (height, width) = frame.camera, photo.valid.shape
     rows = ((np.arange(small.height) + 0.5) * height / small.height).astype(int)
     columns = ((np.arange(small.width) + 0.5) * width / small.width).astype(int)
     return rows[:, None], columns

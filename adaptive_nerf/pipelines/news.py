@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from adaptive_nerf.data.ray_store import LoadedPhoto, Mask
-from adaptive_nerf.pipelines.disagreement import FirstLook, errors, middle_pixels
+from adaptive_nerf.pipelines.disagreement import FirstLook, middle_pixels
 
 SPREAD_OVER = 1 / 16  # of a photo's width
 MUCH_MORE = 2.0  # than the median
@@ -23,8 +23,9 @@ MUCH_MORE = 2.0  # than the median
 
 def with_news(looks: Sequence[FirstLook]) -> list[FirstLook]:
     """The looks, told where they show news; usual is what all of them have in common."""
-    spread = [ndimage.gaussian_filter(errors(look), SPREAD_OVER * look.frame.camera.width) for look in looks]
-    known = [each[look.photo.valid[middle_pixels(look)]] for each, look in zip(spread, looks, strict=True)]
+    spread = [ndimage.gaussian_filter(look.errors, SPREAD_OVER * look.frame.camera.width) for look in looks]
+    known = [each[look.photo.valid[middle_pixels(look.photo, look.frame)]]
+             for each, look in zip(spread, looks, strict=True)]
     usual = np.median(np.concatenate(known)) if any(map(len, known)) else np.inf
     return [replace(look, news=each > MUCH_MORE * usual) for look, each in zip(looks, spread, strict=True)]
 

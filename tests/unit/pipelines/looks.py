@@ -30,4 +30,4 @@ def look_of(model: np.ndarray, photo: np.ndarray, depth_m: np.ndarray | None = N
     block = np.ones((FINER, FINER))
     frame = Frame(small, "before", Quality.DRAFT, model.astype(np.float32), depth_m)
     fine_valid = None if valid is None else np.kron(valid, block).astype(bool)
-    return FirstLook(loaded_photo(large, np.kron(photo, block[..., None]), fine_valid), frame)
+    return FirstLook.of(loaded_photo(large, np.kron(photo, block[..., None]), fine_valid), frame)

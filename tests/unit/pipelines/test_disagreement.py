@@ -8,7 +8,7 @@ import torch
 
 from adaptive_nerf.models.occupancy import OccupancyGrids
 from adaptive_nerf.pipelines import disagreement
-from adaptive_nerf.pipelines.disagreement import REACH_M, exposure, first_looks, open_cells
+from adaptive_nerf.pipelines.disagreement import REACH_M, first_looks, open_cells
 from adaptive_nerf.pipelines.joint import ADAPTING_DECAY
 from adaptive_nerf.rendering.types import RenderCancelled
 from tests.support.fields import (
@@ -62,7 +62,7 @@ def set_places(grids: OccupancyGrids) -> np.ndarray:
 
 def test_exposure_finds_the_scale_and_the_offset_of_every_channel():
     model = textured()
-    scale, offset = exposure(look_of(model, model * SCALE + OFFSET))
+    scale, offset = look_of(model, model * SCALE + OFFSET).exposure
     np.testing.assert_allclose(scale, SCALE, atol=0.02)
     np.testing.assert_allclose(offset, OFFSET, atol=0.01)
 
@@ -71,7 +71,7 @@ def test_exposure_is_not_fooled_by_a_part_that_has_changed():
     model = textured()
     photo = model * SCALE + OFFSET
     photo[:9, :12] = (1.0, 0.0, 0.0)  # a quarter
-    scale, offset = exposure(look_of(model, photo))
+    scale, offset = look_of(model, photo).exposure
     np.testing.assert_allclose(scale * 0.5 + offset, SCALE * 0.5 + OFFSET, atol=0.02)
     np.testing.assert_allclose(scale, SCALE, atol=0.1)
 
@@ -80,13 +80,13 @@ def test_exposure_does_not_look_where_the_photo_has_no_picture():
     model = textured()
     photo, valid = model * SCALE + OFFSET, np.ones(SIZE, bool)
     photo[:, :6], valid[:, :6] = model[:, :6] * 0.9, False
-    scale, _ = exposure(look_of(model, photo, valid=valid))
+    scale, _ = look_of(model, photo, valid=valid).exposure
     np.testing.assert_allclose(scale, SCALE, atol=0.02)
 
 
 @pytest.mark.parametrize("model", [np.full((*SIZE, 3), 0.4), textured()[:4, :4]], ids=["flat", "few pixels"])
 def test_exposure_of_what_tells_none_is_as_the_model_has_it(model):
-    scale, offset = exposure(look_of(model, model * 0.9))
+    scale, offset = look_of(model, model * 0.9).exposure
     assert (scale.tolist(), offset.tolist()) == ([1.0] * 3, [0.0] * 3)
 
 
