@@ -275,8 +275,8 @@ def test_the_seed_decides_and_nothing_else_does(begun):
 
 
 def test_photos_of_another_exposure_begin_with_theirs(begun, monkeypatch):
-    monkeypatch.setattr("adaptive_nerf.pipelines.adapter.exposure",
-                        lambda look: (np.array([0.5, 1.0, 2.0]), np.array([0.1, 0.0, -0.1])))
+    monkeypatch.setattr("adaptive_nerf.pipelines.disagreement._exposure",
+                        lambda *_: (np.array([0.5, 1.0, 2.0]), np.array([0.1, 0.0, -0.1])))
     adapter = begun()
     neutral, colours = adapter.base.appearance.neutral, torch.tensor([0.3, 0.4, 0.5])
     shown = colours * (1 + neutral[:3]) + neutral[3:]
