@@ -25,6 +25,7 @@ from adaptive_nerf.viewer.measurements import (
 from adaptive_nerf.viewer.picking import Picked
 from adaptive_nerf.viewer.plain_words import escaped, length
 from adaptive_nerf.viewer.screen import Screen
+from adaptive_nerf.viewer.witnesses import Witnesses, few_words
 
 COLOUR = (255, 214, 10)
 PATIENCE_S = 3.0
@@ -44,8 +45,9 @@ class MeasureTab:
     to which rung pictures are made."""
 
     def __init__(self, client: viser.ClientHandle, screen: Screen, frame: SceneFrame, job_id: str,
-                 finest: Callable[[], Quality]):
+                 finest: Callable[[], Quality], witnesses: Witnesses):
         self._client, self._screen, self._frame, self._finest = client, screen, frame, finest
+        self._witnesses = witnesses
         self._key = kept_measurements.key_of(job_id, frame)
         self._knows_kept = False  # what the browser kept was read: before, it must not be written over
         self._lock = threading.RLock()
@@ -123,8 +125,10 @@ class MeasureTab:
         else:
             self._add(self._book.with_point(here, picked.grain_m))
         item = self._book.items[-1]
-        self._told.content = f"**{escaped(item.name)}**: {escaped(measurement_words(item, self._frame), 400)}\n\n" \
-                             f"{_fineness(item, self._screen.quality, self._finest())} {GO_ON}"
+        seen = min(self._witnesses.count(np.array(place)) for place in (item.start_enu_m, item.end_enu_m) if place)
+        told = [f"**{escaped(item.name)}**: {escaped(measurement_words(item, self._frame), 400)}", few_words(seen),
+                f"{_fineness(item, self._screen.quality, self._finest())} {GO_ON}"]
+        self._told.content = "\n\n".join(filter(None, told))
 
     def _add(self, book: Measurements) -> None:
         """One more at the end: the others stay as they stand, however many there are."""

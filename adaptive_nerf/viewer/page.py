@@ -38,6 +38,7 @@ from adaptive_nerf.viewer.snapshots_tab import SnapshotsTab
 from adaptive_nerf.viewer.status_words import ModelState, Situation, status_html
 from adaptive_nerf.viewer.view_tab import ViewTab
 from adaptive_nerf.viewer.wishes import last_rung, pixels_wanted
+from adaptive_nerf.viewer.witnesses import Witnesses
 
 WORDS_EVERY_S, TABS_EVERY_S, PANEL_PX, KEY_PX = 0.25, 1.0, 480.0, 330.0
 # All that one sees of the ground at first; later they would only lie over its picture.
@@ -91,7 +92,8 @@ class Page:
                                        lambda: self._choice.chosen)
         with tabs.add_tab("Measure"):
             self._measure = MeasureTab(client, self._screen, scene.frame, session.job_id,
-                                       lambda: last_rung(self._view.wish))
+                                       lambda: last_rung(self._view.wish),
+                                       Witnesses(scene.split("train"), scene.frame))
         with tabs.add_tab("Adapt"):
             self._adapt = AdaptTab(client, session.adaptation, self._who, sorted(scene.flights))
         with tabs.add_tab("Snapshots"):

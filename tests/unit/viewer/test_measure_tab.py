@@ -1,5 +1,6 @@
 """What the tab keeps in the browser, what it tells, and what it draws of a distance."""
 
+import itertools
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -43,8 +44,10 @@ def screen():
 @pytest.fixture
 def tab_of(browser, screen, local):
     """The tab in a browser whose window nobody looks at."""
-    def make(finest=Quality.FULL):
-        tab = MeasureTab(MagicMock(local_storage=browser), screen, local, "look", lambda: finest)
+    def make(finest=Quality.FULL, seen=None):
+        seen = itertools.repeat(9) if seen is None else iter(seen)
+        tab = MeasureTab(MagicMock(local_storage=browser), screen, local, "look", lambda: finest,
+                         SimpleNamespace(count=lambda place: next(seen)))
         tab._choose(Tool.POINT)
         return tab
     return make
@@ -74,6 +77,15 @@ def test_what_was_measured_is_there_when_the_page_is_opened_again(tab_of, browse
     again.restore()
     again._clicked(CLICK)
     assert kept_by(browser, local) == ["Point 1", "Point 2"]
+
+
+def test_a_distance_is_told_as_doubtful_as_its_worse_end(tab_of):
+    tab = tab_of(seen=[9, 2])
+    tab._choose(Tool.DISTANCE)
+    tab._clicked(CLICK)
+    assert "photos" not in tab._told.content
+    tab._clicked(CLICK)
+    assert "Only 2 photos" in tab._told.content
 
 
 @pytest.mark.parametrize(("finest", "quality", "is_told"), [
