@@ -36,7 +36,7 @@ FEWEST_PLACES, LOW = 6, 0.9  # in a column, for its height to be known: of its p
 FEWEST_NEAR = 3  # known columns of nine: a single one may be a speck
 KNOWN_SHARE = 0.3  # of the columns whose ground many see; where fewer are known, nothing is inferred
 HOUSE_M, BESIDE_M = 20.0, 40.0  # wide, and half as high; so near any place there is ground
-TALLER = 3.0  # times as high as many see it, a tower may be
+TALLER, LEFT_TALLER = 1.5, 3.0  # times as high as many see it, a tower may be; and in a model that was there before
 SKY_M, SKY_TIMES = 20.0, 2.0  # at least above ground, and times as high as whatever stands highest anywhere
 STOREY_M, SLACK_M = 3.0, 1.0  # above ground; above and below it
 SLOPE, STEEP = 0.05, 75  # at least, by the distance from what is known; percentile of the known ground's own slopes
@@ -70,7 +70,7 @@ def leave_to_the_ground(joint: Joint, metres_per_unit: float, chunk_points: int,
     places = surface_points(field, joint.store, joint.pool.index_select(0, pixels).long(), chunk_points, joint.near)
     sight = Sight(joint.store.photos, REACH * joint.full_from * metres_per_unit)
     layer = layer_of(places[np.isfinite(places).all(1)], sight, np.array(field.regions.bounds).reshape(2, 3),
-                     metres_per_unit)
+                     metres_per_unit, LEFT_TALLER if goes_on else TALLER)
     grids = joint.field.grids
     if layer is None:
         joint.may = torch.full_like(grids.occupancy.words, -1)
@@ -93,7 +93,8 @@ class Sight:
         return found
 
 
-def layer_of(places: Floats, sight: Sight, bounds: Floats, metres_per_unit: float) -> Layer | None:
+def layer_of(places: Floats, sight: Sight, bounds: Floats, metres_per_unit: float,
+             taller: float = TALLER) -> Layer | None:
     """From places [n, 3] on surfaces; None where too little is known. bounds [2, 3], scene units"""
     size, unit = bounds[1] - bounds[0], 1 / metres_per_unit
     side = max(COLUMN_M * unit, float(size[1:].max()) / MOST_COLUMNS)
@@ -116,7 +117,7 @@ def layer_of(places: Floats, sight: Sight, bounds: Floats, metres_per_unit: floa
     many = (sight.views(columns) >= MANY).reshape(known.shape)
     if (known & many).sum() < KNOWN_SHARE * many.sum():
         return None
-    stands = np.where(known, STOREY_M * unit + TALLER * ndimage.maximum_filter(height, 3),
+    stands = np.where(known, STOREY_M * unit + taller * ndimage.maximum_filter(height, 3),
                       np.where(many, HOUSE_M / 2, STOREY_M) * unit)
     sky = max(SKY_M * unit, SKY_TIMES * float(height.max()))
     return Layer(bounds[0], side, ground - spread - stands, ground - spread - sky, bottom + spread, ~known & ~many,

@@ -6,6 +6,8 @@ and the 95th percentile from 0.8 to 0.55 m. What has no such surroundings (leave
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from adaptive_nerf.geometry.types import AnyArray, Array, BoolArray
@@ -17,6 +19,9 @@ OFF_M = 0.5  # the plane, at most: what lies farther from it belongs to somethin
 NARROWING = (4.0, 2.0, 1.0, 1.0)  # times OFF_M, from round to round
 START, FEWEST = 3, 8  # pixels each way from which the plane is first told; pixels on it, and of those of the first
 MOVED, MOVED_ALONE, ALONE = 2.0, 4.0, 3  # times OFF_M: how far at most, and where so few of nine pixels are as deep
+SMALL_AREA = 2.5  # pixels each way: 25 of them. Where hardly any of those lie on the plane, it is something else's:
+HARDLY, TOGETHER = 6, 5  # so few, where so many of nine pixels are as deep as the one in question
+HARDLY_IF_ROUGH, ROUGH = 9, 0.42  # so few, where what lies on it is so far off, in the mean (root of squares, of OFF_M)
 
 
 def depth_on_plane(frame: Frame, pixel: Array, depth_m: float, grain_m: float) -> float:
@@ -24,7 +29,7 @@ def depth_on_plane(frame: Frame, pixel: Array, depth_m: float, grain_m: float) -
 
     A plane's 1 / depth is linear over a picture (of a map: its depth). Fitted by least squares, reweighted until what
     is not on the plane weighs nothing. Something low and small on the plane, as a car, keeps its own depth: others
-    beside the pixel share it.
+    beside the pixel share it. So does what has another plane, or none, only a few pixels wide.
     """
     if frame.depth_m is None:
         return depth_m
@@ -38,21 +43,40 @@ def depth_on_plane(frame: Frame, pixel: Array, depth_m: float, grain_m: float) -
     away = np.where(alike, np.maximum(np.abs(right), np.abs(down)), np.inf)
     first = (away < START + 1) & (np.abs(values - here) < NARROWING[0] * off)
     plane = _plane(np.stack([np.ones_like(right), right, down], -1), values, first, alike, off)
-    alone = ((away < 1.5) & (np.abs(values - here) < off)).sum() <= ALONE
-    if plane is None or abs(plane - here) > (MOVED_ALONE if alone else MOVED) * off:
+    as_deep = ((away < 1.5) & (np.abs(values - here) < off)).sum()
+    if plane is None or plane.is_of_something_else(as_deep):
         return depth_m
-    return float(_straight(frame, np.float64(plane)))
+    if abs(plane.here - here) > (MOVED_ALONE if as_deep <= ALONE else MOVED) * off:
+        return depth_m
+    return float(_straight(frame, np.float64(plane.here)))
 
 
-def _plane(terms: Array, values: Array, first: BoolArray, alike: BoolArray, off: float) -> float | None:
-    """The value at the pixel of the plane through most of those [n] that are alike; None where there is none."""
-    plane = _fitted(terms, values, first.astype(np.float64))
+class _Plane(NamedTuple):
+    here: float  # its value at the pixel
+    beside: int  # how many of the pixels in the small area lie on it
+    rough: float  # how far what lies on it is off
+
+    def is_of_something_else(self, as_deep: int) -> bool:
+        is_rough = self.rough > ROUGH and self.beside <= HARDLY_IF_ROUGH
+        return is_rough or (as_deep >= TOGETHER and self.beside <= HARDLY)
+
+
+def _plane(terms: Array, values: Array, first: BoolArray, alike: BoolArray, off: float) -> _Plane | None:
+    """The plane through most of those [n] that are alike; None where there is none."""
+    weight = first.astype(np.float64)
+    plane = _fitted(terms, values, weight)
     for times in NARROWING:
         if plane is None:
             return None
         distance = np.where(alike, (values - terms @ plane) / (times * off), 1.0)
-        plane = _fitted(terms, values, np.maximum(0, 1 - distance**2))  # the root of Tukey's weight
-    return None if plane is None else float(plane[0])
+        weight = np.maximum(0, 1 - distance**2)  # the root of Tukey's
+        plane = _fitted(terms, values, weight)
+    if plane is None:
+        return None
+    on_it = weight > 0
+    is_near = (np.abs(terms[:, 1:]) < SMALL_AREA).all(1)
+    rough = np.sqrt(np.mean(((values - terms @ plane)[on_it] / off) ** 2))
+    return _Plane(float(plane[0]), int((on_it & is_near).sum()), float(rough))
 
 
 def _fitted(terms: Array, values: Array, weight: Array) -> Array | None:

@@ -64,6 +64,21 @@ def test_a_small_thing_as_grey_as_the_street_keeps_its_height():
     assert found_at(frame_of(np.where(small, ROOF_M - 1.5, ROOF_M))) == pytest.approx(48.5, abs=0.05)
 
 
+def test_rubble_as_grey_as_the_street_and_as_low_keeps_its_height():
+    low = (np.abs(COLUMNS - PIXEL[0]) < 2.6) & (np.abs(ROWS - PIXEL[1]) < 2.6)
+    assert found_at(frame_of(np.where(low, ROOF_M - 0.8, ROOF_M))) == pytest.approx(49.2, abs=0.05)
+
+
+def test_a_rough_plane_that_hardly_passes_beside_is_not_the_pixels():
+    """Leaves beside a wall, say: what is left of the plane after the nearest pixels is not trusted."""
+    random = np.random.default_rng(7)
+    rough = ROOF_M + random.uniform(-0.42, 0.42, ROOF_M.shape)
+    beside = (np.abs(COLUMNS - PIXEL[0]) < 2.6) & (np.abs(ROWS - PIXEL[1]) < 2.6)
+    depth = np.where(beside, ROOF_M + random.choice([-0.9, 0.9], ROOF_M.shape), rough)
+    depth[24, 32] = 50.9
+    assert found_at(frame_of(depth)) == pytest.approx(50.9, abs=1e-4)
+
+
 def test_a_single_pixel_that_is_wrong_is_put_on_the_plane():
     depth = ROOF_M.copy()
     depth[24, 32] -= 1.5
