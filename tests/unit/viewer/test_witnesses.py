@@ -15,7 +15,7 @@ def photos():
     random = np.random.default_rng(3)
     return [Photo(number, "train", "", Path(), Path(), None, 640, 480,
                   np.column_stack([Rotation.random(random_state=number).as_matrix(), random.uniform(-1, 1, 3)]),
-                  (500.0, 510.0, 330.0, 235.0)) for number in range(40)]
+                  (500.0, 510.0, 250.0, 120.0)) for number in range(40)]
 
 
 def test_they_are_counted_as_each_camera_tells_it(photos, local):
