@@ -2,11 +2,11 @@
 """Looks at the jobs of the mediator on this machine, and tells it what to do with them.
 
 It asks through a socket in the mediator's state folder (--state), which only the user that runs it can open.
-dead-letters, and cancel or retry with --via-topic, go through the broker instead. Flags stand behind the verb; each
-verb has a --help of its own.
+dead-letters, and cancel or retry with --via-topic, go through the broker instead. Flags stand behind the verb, --state
+before it as well; each verb has a --help of its own.
 """
 
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from pathlib import Path
 
 import _launch  # noqa: F401  (first: finds the project's Python)
@@ -31,6 +31,7 @@ def main() -> None:
 
 def _parser() -> ArgumentParser:
     command = parser(__doc__, EXAMPLES)
+    add_state(command)
     verbs = command.add_subparsers(metavar="VERB", required=True)
 
     def verb(name: str, action, text: str, wants_job: bool = False) -> ArgumentParser:
@@ -39,7 +40,7 @@ def _parser() -> ArgumentParser:
         if wants_job:
             own.add_argument("job", metavar="JOB", help="its job_id")
         own.add_argument("--json", action="store_true", help="print JSON instead of text")
-        add_state(own)
+        add_state(own, SUPPRESS)
         return own
 
     for name, action, text in (("list", actions.list_jobs, "the jobs, newest last"),

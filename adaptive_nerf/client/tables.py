@@ -126,7 +126,7 @@ def facts(job: Told) -> dict[str, str]:
     told = {
         "job": f"{job['job_id']} ({job['op']}, priority {job['priority']}, attempt {job['attempt']})",
         "state": job["state"] + (f" ({job['reason']})" if job["reason"] else ""),
-        "waits": WAITS.get(job["state"]) or _waits_to_retry(job),
+        "waits": _held_back(job) or WAITS.get(job["state"]) or _waits_to_retry(job),
         "why": cause or (job["detail"] or ""), "to do": hint,
         "device": ", ".join(job["device"]),
         "progress": _how_far(progress),
@@ -141,6 +141,10 @@ def facts(job: Told) -> dict[str, str]:
 def _how_far(progress: Told) -> str:
     known = progress.get("share") is not None
     return f"{progress['step']:g} of {progress['of']:g} {share_bar(progress)}" if known else ""
+
+
+def _held_back(job: Told) -> str:
+    return f"for the service, which starts nothing now: {job['held_back']}" if job.get("held_back") else ""
 
 
 def _waits_to_retry(job: Told) -> str:

@@ -30,9 +30,8 @@ class Way:
         reachable(self.settings, REACH_S)
 
 
-def add_state(command: ArgumentParser) -> None:
-    command.add_argument("--state", type=Path, default=Path(".state"), metavar="DIR",
-                         help="state folder of the mediator")
+def add_state(command: ArgumentParser, default: Path | str = Path(".state")) -> None:
+    command.add_argument("--state", type=Path, default=default, metavar="DIR", help="state folder of the mediator")
 
 
 def add_broker(command: ArgumentParser) -> None:

@@ -115,7 +115,8 @@ class Desk:
     def _show(self, request: dict[str, Any]) -> dict[str, Any]:
         job = find(self._store, _job_id(request))
         folder = self._logs / job.job_id
-        return details(self._store, job, now()) | {"log_dir": str(folder.absolute()),
+        held_back = self._status().get("starts_nothing", "") if job.state is State.QUEUED else ""
+        return details(self._store, job, now()) | {"log_dir": str(folder.absolute()), "held_back": held_back,
                                                    "viewer_url": _viewer_url(folder) if job.state in LIVE else None}
 
     def _cancel(self, request: dict[str, Any]) -> dict[str, Any]:

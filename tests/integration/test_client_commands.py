@@ -210,6 +210,12 @@ def test_without_a_mediator_one_line_tells_how_to_start_one(dev_world, line):
     assert "start one with: python3 mediator.py --state" in err
 
 
+def test_the_state_folder_may_be_named_before_the_verb_and_behind_it(dev_world):
+    for flags in (("--state", "elsewhere", "list"), ("list", "--state", "elsewhere")):
+        code, _, err = Person(dev_world).types("jobs", *flags)
+        assert (code, "no mediator runs with the state folder elsewhere" in err) == (1, True)
+
+
 def test_without_a_mediator_a_cancel_can_still_be_left_in_the_topic(dev_world):
     code, _, err = Person(dev_world).types("jobs", "cancel", "a")
     assert (code, "--via-topic" in err) == (1, True)

@@ -92,6 +92,15 @@ def test_show_tells_what_a_job_waits_for(store, ask, prepare, waits):
     assert facts(ask("show", job_id="a")).get("waits") == waits
 
 
+def test_show_tells_what_keeps_the_service_from_starting_a_job(store, tmp_path):
+    desk = Desk(store, tmp_path, lambda: {"starts_nothing": "only 20 MiB are free; make room"}, lambda: None)
+    for job in ("a", "b"):
+        add(store, job)
+    run(store, "b")
+    told = {job: facts(as_told(desk.answer({"verb": "show", "job_id": job}))).get("waits") for job in ("a", "b")}
+    assert told == {"a": "for the service, which starts nothing now: only 20 MiB are free; make room", "b": None}
+
+
 def test_the_status_tells_why_it_is_not_ready(store, ask, drawn):
     add(store, "a")
     tables.print_status(ask("status"))
