@@ -49,5 +49,4 @@ class Vitals:
         return {"pid": os.getpid(), "mediator_id": self._supervisor.store.mediator_id,
                 "topic": self._settings.topics.jobs, "broker": self._broker.address, "http": self._settings.http,
                 "line": self._line.state, "why": health.why, "ready": health.ready,
-                "starts_nothing": self._line.why if self._line.state is LineState.FENCED else self._disk_low(),
                 "slots": [slot.name for slot in self._supervisor.devices.slots]}

@@ -50,7 +50,7 @@ class Service:
         self.store = self._if_need_be_without_ballast(lambda: Store(settings.state, mediator_id))
         self._refuse_other_logs()
         self.supervisor = Supervisor(self.store, LocalExecutor(), settings,
-                                     Devices(settings.devices, settings.slots), self._may_start,
+                                     Devices(settings.devices, settings.slots), lambda: not self.starts_nothing(),
                                      self.disk.drop_ballast)
         intake = Intake(self.store, mediator_id, settings.roots, settings.topics, self._wake)
         self.line = Line(broker, intake, self.store, settings.group_id, self._held_back)
@@ -70,7 +70,7 @@ class Service:
                 self.store, self.supervisor.executor, self.supervisor, self.settings, now()))
             if self.settings.http:
                 open_parts.callback(HttpServer(self.settings.http, self.vitals.health, self.store).close)
-            desk = Desk(self.store, self.settings.logs, self.vitals.status, self._wake)
+            desk = Desk(self.store, self.settings.logs, self.vitals.status, self.starts_nothing, self._wake)
             open_parts.callback(ControlServer(self.settings.state / SOCKET, desk.answer).close)
             self._work()
         if self._error:
@@ -168,8 +168,9 @@ class Service:
         self.supervisor.bell.ring()
         self._news.set()
 
-    def _may_start(self) -> bool:
-        return self.line.state is not LineState.FENCED and not self.disk_low()
+    def starts_nothing(self) -> str:
+        """Why no job is started now; empty where they are."""
+        return self.line.why if self.line.state is LineState.FENCED else self.disk_low()
 
     def _held_back(self) -> str:
         waiting = self.store.backlog()
@@ -182,7 +183,6 @@ class Service:
             if not self._low:
                 self.disk.keep_ballast()
         return self._low
-
 
     # --- at the start
 

@@ -91,11 +91,13 @@ def limit_of(limit: object) -> int:
 class Desk:
     """Answers the requests of the socket: {"verb": "list" | "show" | "cancel" | "retry" | "status", ...}.
 
-    `status` tells of the service itself; `woken` is called when something may now start, stop or be published.
+    `status` tells of the service itself, `starts_nothing` why no job is started now, if so; `woken` is called when something may now start, stop or be published.
     """
 
-    def __init__(self, store: Store, logs: Path, status: Callable[[], Mapping[str, Any]], woken: Callable[[], None]):
-        self._store, self._logs, self._status, self._woken = store, logs, status, woken
+    def __init__(self, store: Store, logs: Path, status: Callable[[], Mapping[str, Any]],
+                 starts_nothing: Callable[[], str], woken: Callable[[], None]):
+        self._store, self._logs, self._woken = store, logs, woken
+        self._status, self._starts_nothing = status, starts_nothing
         self._verbs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "list": self._list, "show": self._show, "cancel": self._cancel, "retry": self._retry,
             "status": self._tell_status}
@@ -115,7 +117,7 @@ class Desk:
     def _show(self, request: dict[str, Any]) -> dict[str, Any]:
         job = find(self._store, _job_id(request))
         folder = self._logs / job.job_id
-        held_back = self._status().get("starts_nothing", "") if job.state is State.QUEUED else ""
+        held_back = self._starts_nothing() if job.state is State.QUEUED else ""
         return details(self._store, job, now()) | {"log_dir": str(folder.absolute()), "held_back": held_back,
                                                    "viewer_url": _viewer_url(folder) if job.state in LIVE else None}
 

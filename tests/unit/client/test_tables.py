@@ -25,7 +25,7 @@ def store(tmp_path):
 @pytest.fixture
 def ask(store, tmp_path):
     desk = Desk(store, tmp_path / "logs", lambda: {"topic": "nerfConfigs", "ready": False, "why": "no broker"},
-                lambda: None)
+                str, lambda: None)
     return lambda verb, **more: as_told(desk.answer({"verb": verb, **more}))
 
 
@@ -93,7 +93,7 @@ def test_show_tells_what_a_job_waits_for(store, ask, prepare, waits):
 
 
 def test_show_tells_what_keeps_the_service_from_starting_a_job(store, tmp_path):
-    desk = Desk(store, tmp_path, lambda: {"starts_nothing": "only 20 MiB are free; make room"}, lambda: None)
+    desk = Desk(store, tmp_path, dict, lambda: "only 20 MiB are free; make room", lambda: None)
     for job in ("a", "b"):
         add(store, job)
     run(store, "b")

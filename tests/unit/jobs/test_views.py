@@ -18,7 +18,7 @@ def woken():
 
 @pytest.fixture
 def desk(store, tmp_path, woken):
-    return Desk(store, tmp_path / "logs", lambda: {"topic": "nerfConfigs"}, lambda: woken.append(True))
+    return Desk(store, tmp_path / "logs", lambda: {"topic": "nerfConfigs"}, str, lambda: woken.append(True))
 
 
 @pytest.fixture
