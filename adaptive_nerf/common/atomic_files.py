@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def write_bytes(path: Path, content: bytes, durable: bool = True, mode: int = 0o
     Not `durable`: whole against a kill, but not against a power cut; for files of a folder that is brought to the disk
     at once when it is finished, and whose wholeness is checked when work on it goes on.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    writer = f"{os.getpid()}-{threading.get_ident()}"  # threads may write the same file at the same time
+    temporary = path.with_name(f".{path.name}.{writer}.tmp")
     with disk_full_named(path):
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)

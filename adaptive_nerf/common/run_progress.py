@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class Run(Generic[Spec]):
 
 
 class RunProgress:
-    """Writes progress.json. A full disk is told once and does not end the work."""
+    """Writes progress.json, for any thread. A full disk is told once and does not end the work."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic):
         self._path, self._clock = path, clock
@@ -71,6 +72,7 @@ class RunProgress:
         self._began: tuple[float, float] | None = None  # step and time of the first call
         self._written_at = -math.inf
         self._disk_was_full = False
+        self._writing = threading.Lock()  # else an older state may come to lie over a newer one
         self.flush()
 
     def step(self, step: float, of: float | None = None, metrics: Mapping[str, float] | None = None) -> None:
@@ -109,13 +111,14 @@ class RunProgress:
 
     def flush(self) -> None:
         self._written_at = self._clock()
-        try:
-            told = {**self._told, "metrics": {**self._told["metrics"], **self._preparing}}
-            atomic_files.write_bytes(self._path, json.dumps(told).encode(), durable=False)
-        except DiskFull as error:
-            if not self._disk_was_full:
-                log.warning("%s", error)
-            self._disk_was_full = True
+        with self._writing:
+            try:
+                told = {**self._told, "metrics": {**self._told["metrics"], **self._preparing}}
+                atomic_files.write_bytes(self._path, json.dumps(told).encode(), durable=False)
+            except DiskFull as error:
+                if not self._disk_was_full:
+                    log.warning("%s", error)
+                self._disk_was_full = True
 
 
 def write_private(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@ import errno
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,15 @@ def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path):
     atomic_files.write_text(target, "old")
     atomic_files.write_text(target, "new")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "new")]
+
+
+def test_threads_that_write_one_file_do_not_take_it_from_each_other(tmp_path):
+    target, texts = tmp_path / "a.txt", [str(number) * 2000 for number in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda number: atomic_files.write_bytes(target, texts[number % 4].encode(), durable=False),
+                         range(2000)))
+    assert target.read_text() in texts
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_failed_write_keeps_the_old_file_and_names_the_disk(tmp_path, monkeypatch):
