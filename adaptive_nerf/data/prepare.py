@@ -21,7 +21,7 @@ from adaptive_nerf.data.frame_choice import FrameSettings, choose_frame, scene_p
 from adaptive_nerf.data.mappings import mappings_text
 from adaptive_nerf.data.photo_export import PhotoOutcome, PhotoTask, export_photo
 from adaptive_nerf.data.scene import COORDINATES, MAPPINGS, coordinates_dict
-from adaptive_nerf.data.source_photos import SourcePhoto, count_strangers, find_source_photos
+from adaptive_nerf.data.source_photos import SourcePhoto, find_source_photos, tell_strangers
 from adaptive_nerf.data.tensor_files import save_tensors
 from adaptive_nerf.data.undistort import DEFAULT_JPEG_QUALITY
 from adaptive_nerf.geometry.frames import SceneFrame, c2w_from_colmap
@@ -49,7 +49,7 @@ def prepare_scene(settings: PrepareSettings) -> dict[str, Any]:
     model = read_model(settings.data_path / "model")
     warnings = list(model.warnings)
     photos = find_source_photos(model.images, settings.data_path / "images", settings.skip_missing, warnings)
-    _tell_strangers(model, settings.data_path / "images", warnings)
+    tell_strangers([image.name for image in model.images], settings.data_path / "images", warnings)
     c2w_model = c2w_from_colmap(np.stack([photo.world_to_camera for photo in photos]))
     frame = choose_frame(c2w_model[:, :, 3], model.points, [photo.name for photo in photos], settings.frame, warnings)
     _tell_frame(frame, settings.frame)
@@ -132,12 +132,6 @@ def _splits(count: int, val_split: float) -> list[str]:
 
 def _split_warnings(splits: Sequence[str]) -> list[str]:
     return [f"no photo is in {split}; change --val_split" for split in SPLITS if split not in splits]
-
-
-def _tell_strangers(model: ColmapModel, folder: Path, warnings: list[str]) -> None:
-    strangers = count_strangers(model.images, folder)
-    if strangers:
-        warnings.append(f"{strangers} pictures in {folder} are not in the model and are left out")
 
 
 def _tell_frame(frame: SceneFrame, settings: FrameSettings) -> None:

@@ -6,7 +6,7 @@ A photo may differ from its camera in two understood ways: it is stored turned (
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -90,10 +90,14 @@ def find_source_photos(images: Sequence[ColmapImage], folder: Path, skip_missing
     return photos
 
 
-def count_strangers(images: Sequence[ColmapImage], folder: Path) -> int:
-    """Pictures in the folder that the model does not know."""
-    known = {folder / image.name for image in images}
-    return sum(path.suffix in PICTURE_SUFFIXES and path not in known for path in folder.rglob("*"))
+def tell_strangers(names: Iterable[str], folder: Path, warnings: list[str]) -> None:
+    """Pictures in the folder that are none of `names`, those of the model: COLMAP could not place them."""
+    known = {folder / name for name in names}
+    strangers = sorted(str(path.relative_to(folder)) for path in folder.rglob("*")
+                       if path.suffix in PICTURE_SUFFIXES and path not in known)
+    if strangers:
+        are = "1 picture is" if len(strangers) == 1 else f"{len(strangers)} pictures are"
+        warnings.append(f"{are} in {folder}, but not in the model, and left out: {first_few(strangers)}")
 
 
 def _inspect(image: ColmapImage, path: Path) -> SourcePhoto:

@@ -29,7 +29,7 @@ from adaptive_nerf.data.prepare import (
     photo_warnings,
 )
 from adaptive_nerf.data.scene import MAPPINGS, Scene, open_scene
-from adaptive_nerf.data.source_photos import SourcePhoto, find_source_photos
+from adaptive_nerf.data.source_photos import SourcePhoto, find_source_photos, tell_strangers
 from adaptive_nerf.data.undistort import DEFAULT_JPEG_QUALITY
 from adaptive_nerf.data.update_selection import (
     OnOverflow,
@@ -86,6 +86,7 @@ def _update(settings: UpdateSettings, scene: Scene) -> dict[str, Any]:
         warnings.append(f"{len(outside)} photos were taken outside of the scene's cube and are left out: "
                         f"{first_few(outside)}")
     photos = find_source_photos([item.image for item in inside], settings.image_path, settings.skip_missing, warnings)
+    tell_strangers([item.name for item in (*model.images, *others)], settings.image_path, warnings)
     poses = {item.image.name: item.c2w_scene for item in inside}
     first_id = max(photo.photo_id for photo in others) + 1
     facts = _write_batch(settings, model, photos, poses, first_id)

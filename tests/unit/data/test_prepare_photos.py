@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from adaptive_nerf.common.errors import BadData
 from adaptive_nerf.data.colmap import read_model
 from adaptive_nerf.data.photos import read_picture
-from adaptive_nerf.data.source_photos import EXIF_IFD, EXIF_ORIENTATION, TURNS, count_strangers, find_source_photos
+from adaptive_nerf.data.source_photos import EXIF_IFD, EXIF_ORIENTATION, TURNS, find_source_photos, tell_strangers
 
 TAKEN, OFFSET = 0x9003, 0x9011
 
@@ -169,7 +169,9 @@ def test_the_time_of_capture_comes_from_exif(flight, taken, offset, expected):
     assert find(flight)[0].captured_at == expected
 
 
-def test_pictures_that_the_model_does_not_know_are_counted(flight):
+def test_pictures_that_the_model_does_not_know_are_told(flight):
     Image.new("RGB", (4, 4)).save(flight.images / "stranger.png")
     (flight.images / "notes.txt").write_text("no picture")
-    assert count_strangers(read_model(flight.model).images, flight.images) == 1
+    warnings = []
+    tell_strangers([image.name for image in read_model(flight.model).images], flight.images, warnings)
+    assert warnings == [f"1 picture is in {flight.images}, but not in the model, and left out: stranger.png"]

@@ -103,6 +103,17 @@ def test_photos_that_the_scene_has_are_left_out_and_counted(prepared, make_fligh
     assert "6 photos of the model are in the scene already" in capsys.readouterr().err
 
 
+def test_photos_that_the_model_could_not_place_are_told_and_those_of_the_scene_are_not(prepared, make_flight):
+    flight = make_flight("grown", names=["DJI_0001.JPG", "new.JPG"],
+                         poses=np.concatenate([flight_poses(6)[1:2], flight_poses(1, east_m=5)]))
+    for name in ("DJI_0000.JPG", "lost.JPG"):
+        shutil.copy(flight.images / "new.JPG", flight.images / name)
+    report = add(prepared(), flight)
+    assert report["photos"] == 1
+    assert [text for text in report["warnings"] if "lost" in text or "0000" in text] == [
+        f"1 picture is in {flight.images}, but not in the model, and left out: lost.JPG"]
+
+
 @pytest.mark.parametrize("lost", ["all names", "two names"])
 def test_photos_whose_original_names_are_lost_are_no_later_flight(prepared, make_flight, lost):
     root, names = prepared(), [f"DJI_{index:04d}.JPG" for index in range(6)]
