@@ -91,7 +91,8 @@ def limit_of(limit: object) -> int:
 class Desk:
     """Answers the requests of the socket: {"verb": "list" | "show" | "cancel" | "retry" | "status", ...}.
 
-    `status` tells of the service itself, `starts_nothing` why no job is started now, if so; `woken` is called when something may now start, stop or be published.
+    `status` tells of the service itself, `starts_nothing` why no job is started now, if so; `woken` is called when
+    something may now start, stop or be published.
     """
 
     def __init__(self, store: Store, logs: Path, status: Callable[[], Mapping[str, Any]],

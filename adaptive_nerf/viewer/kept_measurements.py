@@ -26,7 +26,7 @@ def key_of(job_id: str, frame: SceneFrame) -> str:
 
 
 def as_text(measurements: Measurements) -> str:
-    items = [[item.name, item.start_enu_m, item.end_enu_m, item.grain_m] for item in measurements.items]
+    items = [[item.name, item.start_enu_m, item.end_enu_m, item.grain_m, item.by_survey] for item in measurements.items]
     return json.dumps({"format_version": FORMAT_VERSION, "items": items,
                        "made": [measurements.points_made, measurements.distances_made]})
 
@@ -55,10 +55,11 @@ def _made(value: Any) -> tuple[int | None, int | None]:
 
 def _item(value: Any) -> Measurement | None:
     match value:
-        case [str(name), start, end, int() | float() as grain_m] if math.isfinite(grain_m):
+        case [str(name), start, end, int() | float() as grain_m, *rest] if math.isfinite(grain_m):
             first, second = _enu(start), _enu(end)
             if first is not None and (end is None or second is not None):
-                return Measurement(one_line(name, LONGEST_NAME) or "unnamed", first, second, max(0.0, float(grain_m)))
+                return Measurement(one_line(name, LONGEST_NAME) or "unnamed", first, second, max(0.0, float(grain_m)),
+                                   rest == [True])
     return None
 
 

@@ -22,6 +22,7 @@ from adaptive_nerf.viewer.measurements import (
     to_csv,
     to_geojson,
 )
+from adaptive_nerf.viewer.picker import survey_words
 from adaptive_nerf.viewer.picking import Picked
 from adaptive_nerf.viewer.plain_words import escaped, length
 from adaptive_nerf.viewer.screen import Screen
@@ -52,7 +53,7 @@ class MeasureTab:
         self._knows_kept = False  # what the browser kept was read: before, it must not be written over
         self._lock = threading.RLock()
         self._book = Measurements()
-        self._first: tuple[Enu, float] | None = None  # of a distance: where, and how fine
+        self._first: tuple[Enu, Picked] | None = None  # of a distance: where it begins
         self._rows: list[viser.GuiFolderHandle] = []
         gui = client.gui
         tool = gui.add_button_group("Click for", tuple(Tool))
@@ -114,21 +115,27 @@ class MeasureTab:
         east, north, up = picked.enu_m.tolist()
         here: Enu = (east, north, up)
         if self._tool is Tool.DISTANCE and self._first is None:
-            self._first = here, picked.grain_m
+            self._first = here, picked
             self._told.content = "**Now click where it ends.**"
             self._draw_mark(FIRST, here)
             return
         if self._tool is Tool.DISTANCE and self._first is not None:
-            start, grain_m = self._first
-            self._first = None
-            self._add(self._book.with_distance(start, here, max(grain_m, picked.grain_m)))
+            start, before = self._first
+            self._first, ends = None, (before, picked)
+            self._add(self._book.with_distance(start, here, max(end.grain_m for end in ends), _by_survey(ends)))
         else:
-            self._add(self._book.with_point(here, picked.grain_m))
+            ends = (picked,)
+            self._add(self._book.with_point(here, picked.grain_m, _by_survey(ends)))
         item = self._book.items[-1]
-        seen = min(self._witnesses.count(np.array(place)) for place in (item.start_enu_m, item.end_enu_m) if place)
-        told = [f"**{escaped(item.name)}**: {escaped(measurement_words(item, self._frame), 400)}", few_words(seen),
+        told = [f"**{escaped(item.name)}**: {escaped(measurement_words(item, self._frame), 400)}", self._doubts(ends),
                 f"{_fineness(item, self._screen.quality, self._finest())} {GO_ON}"]
         self._told.content = "\n\n".join(filter(None, told))
+
+    def _doubts(self, ends: tuple[Picked, ...]) -> str:
+        """Of the end that is known worst."""
+        if survey_m := [end.survey_m for end in ends if end.survey_m is not None]:
+            return survey_words(max(survey_m))
+        return few_words(min(self._witnesses.count(end.enu_m) for end in ends))
 
     def _add(self, book: Measurements) -> None:
         """One more at the end: the others stay as they stand, however many there are."""
@@ -216,6 +223,10 @@ class MeasureTab:
         name, text = ("measured.geojson", to_geojson(items, self._frame)) if kind == "GeoJSON" else \
             ("measured.csv", to_csv(items, self._frame))
         self._client.send_file_download(name, text.encode(), save_immediately=True)
+
+
+def _by_survey(ends: tuple[Picked, ...]) -> bool:
+    return any(end.survey_m is not None for end in ends)
 
 
 def fence(start: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -29,7 +29,8 @@ WGS84_ZERO = "metres above the WGS84 ellipsoid, as GPS tells them; not above the
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute what follows
 COLUMNS = ("name", "kind", "latitude_deg", "longitude_deg", "ellipsoidal_height_m", "east_m", "north_m", "up_m",
            "to_latitude_deg", "to_longitude_deg", "to_ellipsoidal_height_m", "to_east_m", "to_north_m", "to_up_m",
-           "distance_m", "horizontal_m", "height_difference_m", "picture_grain_m", "heights_are", "up_m_is")
+           "distance_m", "horizontal_m", "height_difference_m", "picture_grain_m", "heights_are", "up_m_is",
+           "ground_by_survey")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Measurement:
     start_enu_m: Enu
     end_enu_m: Enu | None = None  # of a distance
     grain_m: float = 0.0  # one pixel of the picture it was read from, at that place
+    by_survey: bool = False  # an end is the survey's ground, where hardly any photo looks
 
     @property
     def kind(self) -> str:
@@ -55,13 +57,13 @@ class Measurements:
     points_made: int = 0  # so that no name comes twice
     distances_made: int = 0
 
-    def with_point(self, enu_m: Enu, grain_m: float) -> Measurements:
+    def with_point(self, enu_m: Enu, grain_m: float, by_survey: bool = False) -> Measurements:
         number = self.points_made + 1
-        return replace(self._with(Measurement(f"Point {number}", enu_m, None, grain_m)), points_made=number)
+        return replace(self._with(Measurement(f"Point {number}", enu_m, None, grain_m, by_survey)), points_made=number)
 
-    def with_distance(self, start_enu_m: Enu, end_enu_m: Enu, grain_m: float) -> Measurements:
+    def with_distance(self, start_enu_m: Enu, end_enu_m: Enu, grain_m: float, by_survey: bool = False) -> Measurements:
         number = self.distances_made + 1
-        return replace(self._with(Measurement(f"Distance {number}", start_enu_m, end_enu_m, grain_m)),
+        return replace(self._with(Measurement(f"Distance {number}", start_enu_m, end_enu_m, grain_m, by_survey)),
                        distances_made=number)
 
     def _with(self, item: Measurement) -> Measurements:
@@ -71,8 +73,8 @@ class Measurements:
         """Those of `later` after these, numbered anew; names that a person gave stay."""
         book = self
         for item in later.items:
-            book = book.with_point(item.start_enu_m, item.grain_m) if item.end_enu_m is None else \
-                book.with_distance(item.start_enu_m, item.end_enu_m, item.grain_m)
+            book = book.with_point(item.start_enu_m, item.grain_m, item.by_survey) if item.end_enu_m is None else \
+                book.with_distance(item.start_enu_m, item.end_enu_m, item.grain_m, item.by_survey)
             if not NUMBERED.fullmatch(item.name):
                 book = book.renamed(len(book.items) - 1, item.name)
         return book
@@ -140,7 +142,7 @@ def to_geojson(items: tuple[Measurement, ...], frame: SceneFrame) -> str:
 
 def _feature(item: Measurement, frame: SceneFrame) -> dict[str, Any]:
     properties: dict[str, Any] = {"name": item.name, "kind": item.kind, "picture_grain_m": round(item.grain_m, 3),
-                                  "heights_are": heights_are(frame)}
+                                  "heights_are": heights_are(frame), "ground_by_survey": item.by_survey}
     ends = [_coordinates(end, frame) for end in (item.start_enu_m, item.end_enu_m) if end is not None]
     if item.end_enu_m is not None:
         properties |= dict(zip(("distance_m", "horizontal_m", "height_difference_m"),
@@ -159,7 +161,7 @@ def to_csv(items: tuple[Measurement, ...], frame: SceneFrame) -> str:
     writer.writerow(COLUMNS)
     for item in items:
         writer.writerow([_harmless(item.name), item.kind, *_row(item, frame), f"{item.grain_m:.3f}",
-                         heights_are(frame), up_is(frame)])
+                         heights_are(frame), up_is(frame), "yes" if item.by_survey else ""])
     return text.getvalue()
 
 

@@ -20,6 +20,7 @@ from adaptive_nerf.viewer.adapt_tab import AdaptTab
 from adaptive_nerf.viewer.backend import ModelNow
 from adaptive_nerf.viewer.compare_tab import CompareTab
 from adaptive_nerf.viewer.compass import compass_html
+from adaptive_nerf.viewer.ground import ground_of
 from adaptive_nerf.viewer.jobs_tab import JobsTab
 from adaptive_nerf.viewer.kept_view import KeptView
 from adaptive_nerf.viewer.legends import legend_html
@@ -29,6 +30,7 @@ from adaptive_nerf.viewer.model_choice import ModelChoice
 from adaptive_nerf.viewer.overlays import Layer, Overlays
 from adaptive_nerf.viewer.overview import overview_of
 from adaptive_nerf.viewer.photo_panel import PhotoPanel
+from adaptive_nerf.viewer.picker import Picker
 from adaptive_nerf.viewer.picture_source import NOW, PictureSource
 from adaptive_nerf.viewer.pilot import Pilot
 from adaptive_nerf.viewer.screen import Screen
@@ -60,7 +62,8 @@ class Page:
         self._pilot = Pilot(client, self._scene.frame)
         self._kept_view = KeptView(client, self._pilot, self._overview.start, session.job_id)
         self._points_drawn = False
-        self._screen = Screen(client.scene, self._scene.frame, self._wake.set, session.touch)
+        self._picker = Picker(self._scene.frame, Witnesses(self._scene.split("train"), self._scene.frame))
+        self._screen = Screen(client.scene, self._scene.frame, self._picker, self._wake.set, session.touch)
         self._overlays = Overlays(client.scene, self._photo_clicked)
         self._photos = PhotoPanel(client, self._scene, self._pilot, self._overview.flown_units,
                                   self._overlays.clear_round)
@@ -92,8 +95,7 @@ class Page:
                                        lambda: self._choice.chosen)
         with tabs.add_tab("Measure"):
             self._measure = MeasureTab(client, self._screen, scene.frame, session.job_id,
-                                       lambda: last_rung(self._view.wish),
-                                       Witnesses(scene.split("train"), scene.frame))
+                                       lambda: last_rung(self._view.wish), self._picker.witnesses)
         with tabs.add_tab("Adapt"):
             self._adapt = AdaptTab(client, session.adaptation, self._who, sorted(scene.flights))
         with tabs.add_tab("Snapshots"):
@@ -182,6 +184,8 @@ class Page:
             self._view.tell_no_points(now.words)
             return
         self._overlays.add_points(now.points.positions_viewer, now.points.colours)
+        to_enu = self._scene.frame.convert(FrameName.VIEWER, FrameName.ENU)
+        self._picker.ground = ground_of(to_enu.points(now.points.positions_viewer))
         self._view.offer_layer(Layer.POINTS)
 
     def _send_pictures(self) -> None:

@@ -21,6 +21,7 @@ class Picked:
     enu_m: Array  # [3]
     distance_m: float  # along the optical axis
     grain_m: float  # what one pixel of the picture spans there
+    survey_m: float | None = None  # it is the survey's ground, known so far from there; None: the model shows it
 
 
 def pick(frame: Frame, u: float, v: float, scene_frame: SceneFrame) -> Picked | None:
@@ -28,7 +29,7 @@ def pick(frame: Frame, u: float, v: float, scene_frame: SceneFrame) -> Picked | 
     if frame.depth_m is None:
         return None
     camera = frame.camera.in_frame(FrameName.ENU, scene_frame)
-    pixel = np.array([min(max(u, 0.0), 1.0) * camera.width, min(max(v, 0.0), 1.0) * camera.height])
+    pixel = pixel_at(camera, u, v)
     with np.errstate(divide="ignore"):
         depth_m = 1 / _inverse_depth(frame.depth_m, pixel)
     if not 0 < depth_m < np.inf:  # true for NaN
@@ -36,6 +37,11 @@ def pick(frame: Frame, u: float, v: float, scene_frame: SceneFrame) -> Picked | 
     grain_m = 1 / camera.fx if camera.is_orthographic else depth_m / camera.fx
     depth_m = depth_on_plane(frame, pixel, depth_m, grain_m)
     return Picked(point_at(camera, pixel, depth_m), depth_m, grain_m)
+
+
+def pixel_at(camera: Camera, u: float, v: float) -> Array:
+    """The pixel position [2] of (u, v), or of the picture's rim."""
+    return np.array([min(max(u, 0.0), 1.0) * camera.width, min(max(v, 0.0), 1.0) * camera.height])
 
 
 def point_at(camera: Camera, pixel: Array, depth_m: float) -> Array:

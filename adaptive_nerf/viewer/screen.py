@@ -14,7 +14,8 @@ from adaptive_nerf.viewer.comparing import Comparison
 from adaptive_nerf.viewer.composing import Look, composed, depth_in_window, overlay_depth, seen_at
 from adaptive_nerf.viewer.display import Bytes
 from adaptive_nerf.viewer.legends import Legend
-from adaptive_nerf.viewer.picking import Picked, pick
+from adaptive_nerf.viewer.picker import Picker
+from adaptive_nerf.viewer.picking import Picked
 
 JPEG_QUALITY = 88
 
@@ -22,11 +23,11 @@ JPEG_QUALITY = 88
 class Screen:
     """`changed` is called, from any thread, when there is something new; one thread sends it with `send_if_changed`."""
 
-    def __init__(self, api: viser.SceneApi, scene_frame: SceneFrame, changed: Callable[[], None],
+    def __init__(self, api: viser.SceneApi, scene_frame: SceneFrame, picker: Picker, changed: Callable[[], None],
                  touched: Callable[[], None]):
         """`touched` is called when a person wants it otherwise, or clicks in it."""
         self._api, self._scene_frame, self._changed, self.touched = api, scene_frame, changed, touched
-        self.n_experts = 1
+        self._picker, self.n_experts = picker, 1
         self._lock = threading.Lock()
         self._look = Look()
         self._frame: Frame | None = None
@@ -77,7 +78,7 @@ class Screen:
     def pick(self, u: float, v: float) -> Picked | None:
         with self._lock:
             frame, other, look = self._frame, self._other, self._look
-        return pick(seen_at(frame, other, look, u), u, v, self._scene_frame) if frame is not None else None
+        return self._picker.pick(seen_at(frame, other, look, u), u, v) if frame is not None else None
 
     def send_if_changed(self) -> bool:
         """Draw, where there is something new. True if a picture was sent."""

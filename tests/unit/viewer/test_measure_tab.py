@@ -88,6 +88,21 @@ def test_a_distance_is_told_as_doubtful_as_its_worse_end(tab_of):
     assert "Only 2 photos" in tab._told.content
 
 
+@pytest.mark.parametrize(("away_m", "is_told"), [(0.0, "as the survey's points have it"), (22.0, "22 m from here")])
+def test_what_was_taken_for_the_ground_is_told_and_kept_as_such(tab_of, screen, browser, local, away_m, is_told):
+    shown, guessed = screen.pick(), Picked(np.array([4.0, 2.0, 3.0]), 50.0, 0.1, away_m)
+    tab = tab_of()
+    tab.restore()
+    for tool, ends, is_doubtful in ((Tool.POINT, [shown], False), (Tool.POINT, [guessed], True),
+                                    (Tool.DISTANCE, [guessed, shown], True)):
+        tab._choose(tool)
+        for screen.pick in (lambda *_, end=end: end for end in ends):
+            tab._clicked(CLICK)
+        assert (is_told in tab._told.content) is is_doubtful
+    kept = from_text(browser[key_of("look", local)]).items
+    assert [item.by_survey for item in kept] == [False, True, True]
+
+
 @pytest.mark.parametrize(("finest", "quality", "is_told"), [
     (Quality.FULL, Quality.FAST, True), (Quality.FULL, Quality.FULL, False), (Quality.FAST, Quality.DRAFT, True),
     (Quality.FAST, Quality.FAST, False)])

@@ -8,7 +8,9 @@ import pytest
 
 from adaptive_nerf.rendering.types import Quality
 from adaptive_nerf.viewer.comparing import Comparison
+from adaptive_nerf.viewer.picker import Picker
 from adaptive_nerf.viewer.screen import Screen
+from adaptive_nerf.viewer.witnesses import Witnesses
 
 
 @pytest.fixture
@@ -21,7 +23,8 @@ def window():
 
 @pytest.fixture
 def screen(georeferenced, window):
-    return Screen(window, georeferenced, lambda: None, lambda: None)
+    return Screen(window, georeferenced, Picker(georeferenced, Witnesses([], georeferenced)), lambda: None,
+                  lambda: None)
 
 
 def test_one_who_compares_waits_for_the_other_picture(screen, frame_of):
