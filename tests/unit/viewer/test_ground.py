@@ -15,12 +15,13 @@ def height_m(places):
 
 @pytest.fixture
 def survey():
-    """Points on the hillside within fifty metres, a house ten metres wide and eight high, and errors."""
+    """Points on the hillside within fifty metres, a house sixteen metres wide and eight high, and errors."""
     random = np.random.default_rng(2)
     points = np.column_stack([random.uniform(-50, 50, (6000, 2)), np.zeros(6000)])
-    on_house = (np.abs(points[:, :2]) < 5).all(1)
+    on_house = (np.abs(points[:, :2]) < 8).all(1)
     points[:, 2] = height_m(points) + 8 * on_house + random.normal(0, 0.05, 6000)
-    errors = np.array([[20.0, 20, -90], [-30, 10, -20], [90, 10, -200], [70, 70, 60], [-6e4, 9e3, 3]])
+    errors = np.array([[20.0, 20, -90], [-30, 10, -12], [-30.3, 10.3, -12], [85, -40, -9], [90, 10, -200], [70, 70, 60],
+                       [-6e4, 9e3, 3]])
     return np.concatenate([points, errors, [[np.nan, 0, 0]]])
 
 
@@ -37,11 +38,12 @@ def test_the_ground_is_found_where_the_survey_has_points_of_it_whatever_errors_l
     assert hit.away_m < 5
 
 
-def test_beyond_it_goes_on_from_the_nearest_that_is_known(survey):
-    _, origin, direction = ray_to((45.0, 110.0))
+@pytest.mark.parametrize(("at", "nearest", "away_m"), [((45, 110), (45, 50), 60), ((88, -40), (50, -40), 38)])
+def test_beyond_it_goes_on_from_the_nearest_that_is_known(survey, at, nearest, away_m):
+    _, origin, direction = ray_to(at)
     hit = ground_of(survey).hit(origin, direction)
-    assert hit.enu_m[2] == pytest.approx(height_m(np.array([45.0, 50.0])), abs=1.0)
-    assert hit.away_m == pytest.approx(60, abs=8)
+    assert hit.enu_m[2] == pytest.approx(height_m(np.array(nearest)), abs=1.0)
+    assert hit.away_m == pytest.approx(away_m, abs=12)
 
 
 def test_single_points_count_where_they_go_on_as_the_ground_beside_them(survey):
@@ -56,14 +58,17 @@ def test_single_points_count_where_they_go_on_as_the_ground_beside_them(survey):
 
 def test_ground_behind_a_house_is_not_what_one_sees(survey):
     ground = ground_of(survey)
-    behind, origin, direction = ray_to((0.0, 6.5))
+    behind, origin, direction = ray_to((0.0, 10.0))
     assert ground.hit(origin, direction) is None
+    assert ground.hit(np.array([0.0, 0.0, 90.0]), np.array([0.0, 0.01, -1.0])) is None
     assert ground.hit(behind + np.array([0.0, 0.0, 90.0]), np.array([0.0, 0.01, -1.0])) is not None  # from above
 
 
-@pytest.mark.parametrize("direction", [(0, 1, 0.2), (0, 1, 0), (0, 1, -0.04), (0, 1, -0.12)])
-def test_nothing_is_found_in_the_sky_and_nothing_far_off(survey, direction):
-    assert ground_of(survey).hit(np.array([0.0, 0.0, 60.0]), np.array(direction, float)) is None
+@pytest.mark.parametrize(("up_m", "direction"), [(60, (0, 1, 0.2)), (60, (0, 1, 0)), (60, (0, 1, -0.12)),
+                                                 (4, (0, 1, -0.04))])
+def test_nothing_is_found_in_the_sky_nor_far_off_nor_almost_along_the_ground(survey, up_m, direction):
+    origin = np.array([20.0, 0.0, up_m + height_m(np.array([20.0, 0.0]))])
+    assert ground_of(survey).hit(origin, np.array(direction, float)) is None
 
 
 def test_far_off_counts_from_what_is_known(survey):
