@@ -15,10 +15,10 @@ def height_m(places):
 
 @pytest.fixture
 def survey():
-    """Points on the hillside within fifty metres, a house sixteen metres wide and eight high, and errors."""
+    """Points on the hillside within fifty metres, a row of houses fifty metres long and eight high, and errors."""
     random = np.random.default_rng(2)
     points = np.column_stack([random.uniform(-50, 50, (6000, 2)), np.zeros(6000)])
-    on_house = (np.abs(points[:, :2]) < 8).all(1)
+    on_house = (np.abs(points[:, :2]) < (8, 25)).all(1)
     points[:, 2] = height_m(points) + 8 * on_house + random.normal(0, 0.05, 6000)
     errors = np.array([[20.0, 20, -90], [-30, 10, -12], [-30.3, 10.3, -12], [85, -40, -9], [90, 10, -200], [70, 70, 60],
                        [-6e4, 9e3, 3]])
@@ -30,7 +30,7 @@ def ray_to(place):
     return place, CAMERA, place - CAMERA
 
 
-@pytest.mark.parametrize("at", [(30, -20), (-40, 30), (20, 20), (-30, 10), (0, -20), (0, 45)])
+@pytest.mark.parametrize("at", [(30, -20), (-40, 30), (20, 20), (-30, 10), (-15, -40), (0, 45)])
 def test_the_ground_is_found_where_the_survey_has_points_of_it_whatever_errors_lie_among_them(survey, at):
     place, origin, direction = ray_to(at)
     hit = ground_of(survey).hit(origin, direction)
@@ -56,9 +56,9 @@ def test_single_points_count_where_they_go_on_as_the_ground_beside_them(survey):
     assert ground_of(survey).hit(origin, direction).enu_m[2] < height_m(np.array([80.0, 0.0]))
 
 
-def test_ground_behind_a_house_is_not_what_one_sees(survey):
+def test_ground_behind_houses_is_not_what_one_sees(survey):
     ground = ground_of(survey)
-    behind, origin, direction = ray_to((0.0, 10.0))
+    behind, origin, direction = ray_to((0.0, 28.0))
     assert ground.hit(origin, direction) is None
     assert ground.hit(np.array([0.0, 0.0, 90.0]), np.array([0.0, 0.01, -1.0])) is None
     assert ground.hit(behind + np.array([0.0, 0.0, 90.0]), np.array([0.0, 0.01, -1.0])) is not None  # from above
