@@ -20,7 +20,6 @@ from adaptive_nerf.viewer.adapt_tab import AdaptTab
 from adaptive_nerf.viewer.backend import ModelNow
 from adaptive_nerf.viewer.compare_tab import CompareTab
 from adaptive_nerf.viewer.compass import compass_html
-from adaptive_nerf.viewer.ground import ground_of
 from adaptive_nerf.viewer.jobs_tab import JobsTab
 from adaptive_nerf.viewer.kept_view import KeptView
 from adaptive_nerf.viewer.legends import legend_html
@@ -185,7 +184,7 @@ class Page:
             return
         self._overlays.add_points(now.points.positions_viewer, now.points.colours)
         to_enu = self._scene.frame.convert(FrameName.VIEWER, FrameName.ENU)
-        self._picker.ground = ground_of(to_enu.points(now.points.positions_viewer))
+        self._picker.learn_survey(to_enu.points(now.points.positions_viewer))
         self._view.offer_layer(Layer.POINTS)
 
     def _send_pictures(self) -> None:

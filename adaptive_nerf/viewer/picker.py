@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from adaptive_nerf.geometry.frames import FrameName, SceneFrame
 from adaptive_nerf.geometry.rays import camera_rays
+from adaptive_nerf.geometry.types import Array
 from adaptive_nerf.rendering.types import Frame
-from adaptive_nerf.viewer.ground import Ground
+from adaptive_nerf.viewer.ground import Ground, ground_of
 from adaptive_nerf.viewer.picking import Picked, pick, pixel_at
 from adaptive_nerf.viewer.witnesses import FEW, Witnesses
 
@@ -16,15 +17,29 @@ BESIDE_M = 5.0  # ground that is known so near is known here
 class Picker:
     def __init__(self, scene_frame: SceneFrame, witnesses: Witnesses):
         self.witnesses = witnesses
-        self.ground: Ground | None = None  # until the survey's points are read, or for ever
         self._frame = scene_frame
+        self._points: Array | None = None
+        self._ground: Ground | None = None
+
+    def learn_survey(self, points_enu_m: Array) -> None:
+        """Points [n, 3], as soon as they are read."""
+        self._points = points_enu_m
+
+    @property
+    def ground(self) -> Ground | None:
+        """Told by the points when it is first asked for, so that the page's first picture does not wait for it."""
+        points = self._points  # another thread may be here
+        if points is not None:
+            self._ground, self._points = ground_of(points), None
+        return self._ground
 
     def pick(self, frame: Frame, u: float, v: float) -> Picked | None:
         """What is seen at (u, v), 0 to 1 from the picture's upper left corner; None where nothing is."""
         shown = pick(frame, u, v, self._frame)
-        if self.ground is None or (shown is not None and not self._is_doubtful(shown, self.ground)):
+        ground = self.ground
+        if ground is None or (shown is not None and not self._is_doubtful(shown, ground)):
             return shown
-        return self._on_ground(frame, u, v, self.ground) or shown
+        return self._on_ground(frame, u, v, ground) or shown
 
     def _is_doubtful(self, shown: Picked, ground: Ground) -> bool:
         return (shown.enu_m[2] - ground.height_at(shown.enu_m) < LOW_M
@@ -44,6 +59,6 @@ class Picker:
 def survey_words(survey_m: float) -> str:
     """Markdown, of a place that was taken for the survey's ground, which is known so far from there."""
     if survey_m < BESIDE_M:
-        return "**Hardly any photo shows this place.** It is taken for the ground, as the survey's points have it."
-    return (f"**Hardly any photo shows this place.** It is taken for the ground, if that goes on as it is "
+        return "**Nothing sure is shown here.** It is taken for the ground, as the survey's points have it."
+    return (f"**Nothing sure is shown here.** It is taken for the ground, if that goes on as it is "
             f"{survey_m:.0f} m from here: it may be metres off.")
