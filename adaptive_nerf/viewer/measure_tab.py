@@ -53,7 +53,7 @@ class MeasureTab:
         self._knows_kept = False  # what the browser kept was read: before, it must not be written over
         self._lock = threading.RLock()
         self._book = Measurements()
-        self._first: tuple[Enu, Picked] | None = None  # of a distance: where it begins
+        self._first: Picked | None = None  # of a distance: where it begins
         self._rows: list[viser.GuiFolderHandle] = []
         gui = client.gui
         tool = gui.add_button_group("Click for", tuple(Tool))
@@ -112,26 +112,25 @@ class MeasureTab:
                 self._take(picked)
 
     def _take(self, picked: Picked) -> None:
-        east, north, up = picked.enu_m.tolist()
-        here: Enu = (east, north, up)
+        here = _enu(picked)
         if self._tool is Tool.DISTANCE and self._first is None:
-            self._first = here, picked
+            self._first = picked
             self._told.content = "**Now click where it ends.**"
             self._draw_mark(FIRST, here)
             return
         if self._tool is Tool.DISTANCE and self._first is not None:
-            start, before = self._first
-            self._first, ends = None, (before, picked)
-            self._add(self._book.with_distance(start, here, max(end.grain_m for end in ends), _by_survey(ends)))
+            ends = [self._first, picked]
+            self._first = None
+            self._add(self._book.with_distance(_enu(ends[0]), here, max(end.grain_m for end in ends), _by_survey(ends)))
         else:
-            ends = (picked,)
+            ends = [picked]
             self._add(self._book.with_point(here, picked.grain_m, _by_survey(ends)))
         item = self._book.items[-1]
         told = [f"**{escaped(item.name)}**: {escaped(measurement_words(item, self._frame), 400)}", self._doubts(ends),
                 f"{_fineness(item, self._screen.quality, self._finest())} {GO_ON}"]
         self._told.content = "\n\n".join(filter(None, told))
 
-    def _doubts(self, ends: tuple[Picked, ...]) -> str:
+    def _doubts(self, ends: list[Picked]) -> str:
         """Of the end that is known worst."""
         if survey_m := [end.survey_m for end in ends if end.survey_m is not None]:
             return survey_words(max(survey_m))
@@ -225,7 +224,12 @@ class MeasureTab:
         self._client.send_file_download(name, text.encode(), save_immediately=True)
 
 
-def _by_survey(ends: tuple[Picked, ...]) -> bool:
+def _enu(picked: Picked) -> Enu:
+    east, north, up = picked.enu_m.tolist()
+    return east, north, up
+
+
+def _by_survey(ends: list[Picked]) -> bool:
     return any(end.survey_m is not None for end in ends)
 
 

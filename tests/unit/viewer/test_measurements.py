@@ -128,6 +128,21 @@ def test_what_the_browser_kept_is_read_back(two):
     assert from_text(as_text(two)) == two
 
 
+def test_what_was_taken_for_the_surveys_ground_is_told_in_files_and_kept(two, georeferenced):
+    book = two.with_point((0.0, 0.0, 0.0), 0, by_survey=True).with_distance((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), 0, True)
+    assert [row["ground_by_survey"] for row in rows(to_csv(book.items, georeferenced))] == ["", "", "yes", "yes"]
+    features = json.loads(to_geojson(book.items, georeferenced))["features"]
+    assert [feature["properties"]["ground_by_survey"] for feature in features] == [False, False, True, True]
+    assert from_text(as_text(book)) == book
+    assert two.followed_by(book).items[-1].by_survey
+
+
+def test_what_an_older_page_kept_without_telling_of_the_survey_is_read(two):
+    older = json.loads(as_text(two))
+    older["items"] = [item[:4] for item in older["items"]]
+    assert from_text(json.dumps(older)) == two
+
+
 def test_what_an_older_page_counted_together_gives_no_name_twice(two):
     older = as_text(two).replace('"made": [1, 1]', '"made": 2')
     assert from_text(older).with_point((0.0, 0.0, 0.0), 0).items[-1].name == "Point 3"
