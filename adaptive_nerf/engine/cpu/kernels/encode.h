@@ -3,6 +3,7 @@
 //   tables    [n_slots][rows][F]
 //   features  [levels][n][F], floats or halves
 #pragma once
+#include "gathered.h"
 #include "grid.h"
 #include "work.h"
 
@@ -29,6 +30,8 @@ inline void encode_level(const EncodeArgs& a, const Level& level, int64_t number
     typedef typename Few<kFeatures>::Type Features;
     const float* table = a.tables + (piece.slot * a.rows + level.offset) * kFeatures;
     Number* out = static_cast<Number*>(a.features) + number * a.features_stride;
+    if (kFeatures <= 4 && gathers_gain())
+        return encode_gathered<kFeatures>({a.local, a.local_stride}, level, table, out, piece.begin, piece.end);
     for_places<0>({a.local, a.local_stride}, level, table, kFeatures, piece.begin, piece.end,
                   [&](int64_t place, int i, const Corners& corners) {
                       Features total{};
