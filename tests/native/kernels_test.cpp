@@ -57,7 +57,7 @@ void tables(int64_t n, int64_t features, int64_t half) {
     const int64_t largest = 256, workers = 2;
     std::vector<float> scratch(size_t(workers * largest * features));
     std::vector<uint8_t> marks(size_t(workers * largest / line));
-    TableArgs update{0, &pending, 1, levels, 2, features, rows, slots, line, total.data(), touched.data(), scratch.data(),
+    TableArgs update{0, &pending, 1, levels, 2, features, rows, slots, line, total.data(), 0, touched.data(), scratch.data(),
                      marks.data(), workers, largest, 0, 1, table.data(), first.data(), second.data(), rates, 0.9f, 0.99f,
                      1e-15f, 1.0f, 0.5f};
     run(update_tables, update);
@@ -71,6 +71,8 @@ void tables(int64_t n, int64_t features, int64_t half) {
     update.total = total.data(), update.touched = nullptr;
     run(update_tables, update);
     update.values = nullptr;
+    run(update_tables, update);
+    update.fresh = 1;
     run(update_tables, update);
 }
 

@@ -32,7 +32,7 @@ EncodeArgs = _struct("EncodeArgs", "i next; p local; i local_stride; p pieces; i
                      "i gradient_stride; p local_gradient; i local_gradient_stride")
 Pending = _struct("Pending", "p local; i local_stride; p features; i features_stride half; p pieces; i n_pieces")
 TableArgs = _struct("TableArgs", "i next; p pending; i n_pending; p levels; i n_levels n_features rows n_slots line; "
-                    "p total touched scratch scratch_touched; i n_scratch largest n_workers lazy; "
+                    "p total; i fresh; p touched scratch scratch_touched; i n_scratch largest n_workers lazy; "
                     "p values first second rates; f beta1 beta2 epsilon spread longest")
 
 

@@ -78,8 +78,8 @@ def encoded(tables: Tensor, local: Tensor, slots: Tensor, grid: HashGrid, dtype:
 
 def table_gradient(tables: Tensor, local: Tensor, slots: Tensor, gradient: Tensor, grid: HashGrid) -> Tensor:
     """From the gradient of the features."""
-    total = large(tuple(tables.shape), tables.dtype).zero_()
-    _update(total, None, grid, len(tables), [(local, slots, gradient)])
+    total = large(tuple(tables.shape), tables.dtype)
+    _update(total, None, grid, len(tables), [(local, slots, gradient)], fresh=1)
     return total
 
 

@@ -20,6 +20,7 @@ struct TableArgs {
     int64_t n_levels, n_features, rows, n_slots;
     int64_t line;      // entries that share a mark in `touched`
     float* total;      // [n_slots][rows][F], the gradient so far; or null: nothing yet, and there is scratch
+    int64_t fresh;     // `total` holds anything: every level is zeroed just before it is added to
     uint8_t* touched;  // [n_slots][rows / line], or null: not wanted
     float* scratch;    // [n_scratch][largest level][F], all zero before and after; only where a step is taken
     uint8_t* scratch_touched;  // [n_scratch][largest level / line], likewise
@@ -179,6 +180,7 @@ inline bool touches_nearly_all(const TableArgs& a, const Level& level, int64_t s
 
 inline void update_level(const TableArgs& a, const Level& level, int64_t number, int64_t slot, LevelGradient gradient) {
     LevelGradient to = gradient;
+    if (a.total && a.fresh) memset(gradient.total, 0, size_t(level.size * a.n_features) * 4);
     if (gradient.touched && touches_nearly_all(a, level, slot)) {
         memset(gradient.touched, 1, size_t(level.size / a.line));
         to.touched = nullptr;
