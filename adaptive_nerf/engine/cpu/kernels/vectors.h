@@ -92,11 +92,15 @@ inline Floats exponential(Floats x) {
 
 inline bool any(float x) { return x != 0; }
 inline bool any(Floats x) {  // of its lanes is not 0
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask(__m512(x), __m512(Floats{}), _CMP_NEQ_UQ) != 0;
+#else
     const auto parts = reinterpret_cast<const Words&>(x) << 1;  // -0 is 0
     uint64_t bits = 0, part[kLanes / 2];
     memcpy(part, &parts, sizeof part);
     for (uint64_t each : part) bits |= each;
     return bits != 0;
+#endif
 }
 inline float root(float x) { return std::sqrt(x); }
 inline Floats root(Floats x) {
