@@ -1,5 +1,5 @@
 // Runs every operation of the cpu engine on odd sizes and wild input, by several threads: to be built with sanitizers
-// (`make sanitize`). It says nothing about the numbers; the Python tests do.
+// (`make sanitize`). Of numbers it says only that encoding by gathers is encoding; the Python tests say the rest.
 #include "../../adaptive_nerf/engine/cpu/kernels/engine.cpp"
 
 #include <cassert>
@@ -74,6 +74,26 @@ void tables(int64_t n, int64_t features, int64_t half) {
     run(update_tables, update);
     update.fresh = 1;
     run(update_tables, update);
+}
+
+template <int kFeatures, class Number>
+void gathers(int64_t n, const Level& level) {
+#if defined(__AVX512F__)
+    Draws draws;
+    auto local = draws.floats(3 * n, -0.2f, 1.2f), table = draws.floats(level.size * kFeatures, -1, 1);
+    if (n > 2) local[0] = kNan, local[1] = kInfinity, local[2] = -kInfinity;
+    std::vector<Number> plain(size_t(n * kFeatures)), gathered(plain.size());
+    encode_by_place<kFeatures>({local.data(), n}, level, table.data(), plain.data(), n / 3, n);
+    encode_gathered<kFeatures>({local.data(), n}, level, table.data(), gathered.data(), n / 3, n);
+    assert(plain == gathered);
+#endif
+}
+
+void gathers(int64_t n) {
+    for (const Level& level : {Level{0, 64, 4, 0, 3.0f, 0}, Level{0, 1 << 17, 300, 1, 299.0f, 0}}) {
+        gathers<2, float>(n, level), gathers<4, float>(n, level);
+        gathers<2, uint16_t>(n, level), gathers<4, uint16_t>(n, level);
+    }
 }
 
 Shape shape(std::vector<int64_t> widths) {
@@ -192,6 +212,7 @@ int main() {
         }
         for (int64_t regions : {1, 3}) pictures(n, regions, 4000, 1.2), pictures(n, regions, 40, 1.0);
         plain(n * 100);
+        gathers(n);
     }
     assert(cut_pieces(nullptr, 10, 1, 3, std::vector<Piece>(2).data(), 2) == -1);
     puts("every operation ran, and the sanitizers found nothing");

@@ -25,21 +25,27 @@ struct EncodeArgs {
     int64_t local_gradient_stride;
 };
 
+// Place after place; what encode_gathered does at once.
+template <int kFeatures, class Number>
+inline void encode_by_place(const Places& places, const Level& level, const float* table, Number* out, int64_t begin,
+                            int64_t end) {
+    typedef typename Few<kFeatures>::Type Features;
+    for_places<0>(places, level, table, kFeatures, begin, end, [&](int64_t place, int i, const Corners& corners) {
+        Features total{};
+        for (int corner = 0; corner < 8; ++corner)
+            total += load<Features>(table + int64_t(corners.index[corner][i]) * kFeatures) * corners.weight[corner][i];
+        put<kFeatures>(out + place * kFeatures, total);
+    });
+}
+
 template <int kFeatures, class Number>
 inline void encode_level(const EncodeArgs& a, const Level& level, int64_t number, const Piece& piece) {
-    typedef typename Few<kFeatures>::Type Features;
+    const Places places{a.local, a.local_stride};
     const float* table = a.tables + (piece.slot * a.rows + level.offset) * kFeatures;
     Number* out = static_cast<Number*>(a.features) + number * a.features_stride;
-    if (kFeatures <= 4 && gathers_gain())
-        return encode_gathered<kFeatures>({a.local, a.local_stride}, level, table, out, piece.begin, piece.end);
-    for_places<0>({a.local, a.local_stride}, level, table, kFeatures, piece.begin, piece.end,
-                  [&](int64_t place, int i, const Corners& corners) {
-                      Features total{};
-                      for (int corner = 0; corner < 8; ++corner)
-                          total += load<Features>(table + int64_t(corners.index[corner][i]) * kFeatures) *
-                                   corners.weight[corner][i];
-                      put<kFeatures>(out + place * kFeatures, total);
-                  });
+    if constexpr (kFeatures <= 4)
+        if (gathers_gain()) return encode_gathered<kFeatures>(places, level, table, out, piece.begin, piece.end);
+    encode_by_place<kFeatures>(places, level, table, out, piece.begin, piece.end);
 }
 
 // Widths that are no power of two, feature by feature.

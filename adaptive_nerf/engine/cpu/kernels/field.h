@@ -250,7 +250,7 @@ inline void backward_pieces(FieldArgs* args) {
 
 // Calls `work` with what the networks are worked out in.
 template <class Work>
-inline void by_arithmetic(bool half, Work work) {
+inline void by_arithmetic([[maybe_unused]] bool half, Work work) {
 #if defined(HAS_TILES)
     if (half && tiles_work()) return work(Halved<ByTiles>());
 #endif

@@ -20,7 +20,8 @@ struct Singles {
 // out[i][j] = sum over k of a[i][k] * b[k][j], for kRows rows i and kVectors vectors of j; then what `finish` makes
 // of two rows at a time. Inlined: to hand over what `finish` holds, block after block, took a tenth of the time.
 template <class Math, int kRows, int kVectors, class Stride, class Finish>
-[[gnu::always_inline]] inline void product_block(const float* a, Stride lda, const float* b, int64_t ldb, int64_t depth, Finish finish) {
+[[gnu::always_inline]] inline void product_block(const float* a, Stride lda, const float* b, int64_t ldb, int64_t depth,
+                                                 Finish finish) {
     Floats total[kRows][kVectors] = {};
     for (int64_t k = 0; k < depth; ++k) {
         Floats row[kVectors];
