@@ -1,5 +1,5 @@
 // Encoding by gathers: the eight corners of sixteen places, all in registers. On Intel's CPUs many loads are then under
-// way at once, and nothing has to be asked for ahead: a third faster with two features, a twentieth with four.
+// way at once, and nothing has to be asked for ahead: a third faster with two features, a tenth with four.
 // AMD's take a gather apart, and are faster without. The sums are those of encode.h, bit for bit.
 #pragma once
 #include "grid.h"
